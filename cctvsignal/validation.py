@@ -1,0 +1,54 @@
+"""Rules about the form of names and JSON that types cannot express (docs/protocol.md, section 1)."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+
+MAX_NAME_LENGTH: Final = 128
+
+_FORBIDDEN_IN_NAMES: Final = re.compile(
+    # Control characters, line and paragraph separators, marks that turn the direction of text,
+    # surrogates, and what naive pages would put into HTML.
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff"
+    "<>&\"'\\\\`]"
+)
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+
+
+def clean_name(name: str, field: str) -> str:
+    """The trimmed name of a room or camera; raises `ValueError` for one that names may not be."""
+    name = name.strip()
+    if not 1 <= len(name) <= MAX_NAME_LENGTH:
+        raise ValueError(f"{field} must have 1 to {MAX_NAME_LENGTH} characters")
+    if _FORBIDDEN_IN_NAMES.search(name):
+        raise ValueError(f"{field} has a character that names may not have")
+    return name
+
+
+def check_object(payload: msgspec.Raw, field: str) -> None:
+    """Raise `ValueError` for what is no object, or what other JSON parsers would read otherwise (1e999)."""
+    try:
+        is_object = isinstance(msgspec.json.decode(payload), dict)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"{field} is not sound: {error}") from None
+    if not is_object:
+        raise ValueError(f"{field} must be an object")
+
+
+def nests_deeper(frame: bytes, limit: int) -> bool:
+    """Whether arrays and objects nest more than `limit` levels, in JSON that need not be valid."""
+    # Most frames do not even have that many brackets: count them before looking where they stand.
+    if frame.count(b"{") + frame.count(b"[") <= limit:
+        return False
+    depth = 0
+    for byte in _STRING.sub(b"", frame):
+        if byte in b"{[":
+            depth += 1
+            if depth > limit:
+                return True
+        elif byte in b"}]":
+            depth -= 1
+    return False
