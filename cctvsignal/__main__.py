@@ -1,0 +1,29 @@
+"""`python -m cctvsignal` and the `cctvsignal` command: the server without twistd, on every platform."""
+
+from __future__ import annotations
+
+from twisted.internet.interfaces import IReactorCore
+from twisted.logger import globalLogBeginner
+
+from .options import Options
+from .service import make_service
+
+
+def main() -> None:
+    """Run the server until SIGINT or SIGTERM."""
+    options = Options()
+    options.parseOptions()
+    service = make_service(options)
+    globalLogBeginner.beginLoggingTo([service.log_observer()], redirectStandardIO=False)
+    service.privilegedStartService()
+    service.startService()
+    # Not before: importing the reactor installs one.
+    from twisted.internet import reactor
+
+    assert IReactorCore.providedBy(reactor)
+    reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
+    reactor.run()
+
+
+if __name__ == "__main__":
+    main()

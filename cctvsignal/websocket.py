@@ -1,0 +1,235 @@
+"""Autobahn protocol and factory: frames of one connection to messages of the hub, and back. No rules.
+
+Autobahn owns the handshake, fragmentation, UTF-8, control frames and the closing handshake; what it leaves
+unbounded is bounded here: the size of a message, its number of fragments, and what a client does not read.
+"""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket.types import ConnectionRequest
+from twisted.internet import defer
+from twisted.internet.interfaces import IConsumer, IDelayedCall, IPushProducer, IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from .hub import Hub
+from .messages import ProtocolError, decode, encode
+from .registry import Client
+
+MAX_FRAGMENTS: Final = 64
+"""Fragments of one message. Empty ones would pass any limit on size for ever."""
+MAX_UNSENT_BYTES: Final = 1024 * 1024
+MAX_UNSENT_SECONDS: Final = 10.0
+"""A client that leaves this much unread, or reads nothing for so long, is cut off."""
+DRAIN_BATCH: Final = 200
+"""How many connections are told of the end in one turn of the reactor."""
+DRAIN_SECONDS: Final = 5.0
+"""How long clients have to answer the close frame of a server that stops."""
+
+CLOSE_GOING_AWAY: Final = 1001
+CLOSE_BINARY: Final = 1003
+CLOSE_POLICY: Final = 1008
+CLOSE_TOO_BIG: Final = 1009
+
+
+@implementer(IPushProducer)
+class SignalingProtocol(WebSocketServerProtocol):
+    """One WebSocket connection: a `Peer` for the hub, a producer for its transport."""
+
+    log = Logger()
+    factory: SignalingFactory
+    _client: Client | None = None
+    _fragments = 0
+    _unsent = 0
+    _unsent_timer: IDelayedCall | None = None
+
+    # --- what Autobahn calls
+
+    def onConnect(self, request: ConnectionRequest) -> None:
+        """The opening handshake is sound; there is no subprotocol to choose."""
+
+    def onOpen(self) -> None:
+        # The HTTP channel is still registered as the transport's producer after the upgrade.
+        consumer = cast(IConsumer, self.transport)
+        consumer.unregisterProducer()
+        consumer.registerProducer(self, True)
+        self.factory.connections.add(self)
+        self._client = self.factory.hub.connect(self)
+        self.log.debug("{client} connected from {peer}", client=self._client.id, peer=self.peer)
+
+    def onMessageBegin(self, isBinary: bool) -> None:
+        super().onMessageBegin(isBinary)
+        self._fragments = 0
+        if isBinary and not self.factory.accept_binary:
+            self._fail(CLOSE_BINARY, "messages are text frames")
+
+    def onMessageFrameBegin(self, length: int) -> None:
+        super().onMessageFrameBegin(length)
+        self._fragments += 1
+        factory = self.factory
+        if 0 < factory.max_message_bytes < self.message_data_total_length:
+            self._fail(CLOSE_TOO_BIG, f"messages have at most {factory.max_message_bytes} bytes")
+        elif 0 < factory.max_fragments < self._fragments:
+            self._fail(CLOSE_POLICY, f"messages have at most {factory.max_fragments} fragments")
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        client = self._client
+        if client is None or self.state != self.STATE_OPEN:
+            return
+        try:
+            message = decode(payload)
+        except ProtocolError as error:
+            self.send(encode(error.answer))
+        else:
+            self.factory.hub.receive(client, message)
+
+    def onPong(self, payload: bytes) -> None:
+        if self._client is not None:
+            self.factory.hub.pong(self._client)
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        self.factory.lost(self)
+        self._stop_unsent_timer()
+        if self._client is not None:
+            client, self._client = self._client, None
+            self.log.debug("{client} is gone: {code} {reason}", client=client.id, code=code, reason=reason)
+            self.factory.hub.disconnect(client)
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        if self._unsent_timer is not None:
+            self._unsent += len(data)
+            if self._unsent > MAX_UNSENT_BYTES:
+                self._cut_off(f"{MAX_UNSENT_BYTES} bytes unread")
+                return
+        super().sendData(data, sync, chopsize)
+
+    # --- what the hub calls: registry.Peer
+
+    def send(self, frame: bytes) -> None:
+        if self.state == self.STATE_OPEN:
+            self.sendMessage(frame)
+
+    def close(self, code: int, reason: str) -> None:
+        if self.state == self.STATE_OPEN:
+            self.sendCloseFrame(code, reason.encode()[:123])
+
+    def ping(self) -> None:
+        self.sendPing()
+
+    # --- what the transport calls: IPushProducer
+
+    def pauseProducing(self) -> None:
+        """The client does not read: what it is sent from now on is counted."""
+        if self._unsent_timer is None:
+            text = f"nothing read for {MAX_UNSENT_SECONDS:.0f} seconds"
+            self._unsent_timer = self.factory.reactor.callLater(MAX_UNSENT_SECONDS, self._cut_off, text)
+
+    def resumeProducing(self) -> None:
+        """All has been read."""
+        self._stop_unsent_timer()
+
+    def stopProducing(self) -> None:
+        """The transport is gone; onClose does the rest."""
+
+    # --- ends
+
+    def abort(self) -> None:
+        """End the connection at once, without a closing handshake."""
+        self.wasNotCleanReason = self.wasNotCleanReason or "aborted by the server"
+        self.dropConnection(abort=True)
+
+    def _fail(self, code: int, reason: str) -> None:
+        if not self.failedByMe:
+            self._fail_connection(code, reason)
+
+    def _cut_off(self, why: str) -> None:
+        # A close frame cannot reach a client that does not read.
+        self.log.warn("{peer} is cut off: {why}", peer=self.peer, why=why)
+        self._stop_unsent_timer()
+        self.wasNotCleanReason = why
+        self.abort()
+
+    def _stop_unsent_timer(self) -> None:
+        self._unsent = 0
+        timer, self._unsent_timer = self._unsent_timer, None
+        if timer is not None and timer.active():
+            timer.cancel()
+
+
+class SignalingFactory(WebSocketServerFactory):
+    """Makes the connections of one hub, and ends them.
+
+    `max_message_bytes` and `max_fragments`: 0 is no limit. Times are in seconds; a `ping_interval` of 0
+    means no heartbeat.
+    """
+
+    protocol = SignalingProtocol  # type: ignore[assignment]
+    noisy = False
+    accept_binary = False
+
+    def __init__(
+        self,
+        hub: Hub,
+        reactor: IReactorTime,
+        *,
+        server: str,
+        max_message_bytes: int,
+        max_fragments: int = MAX_FRAGMENTS,
+        ping_interval: float,
+        ping_timeout: float,
+        handshake_timeout: float,
+    ) -> None:
+        super().__init__(server=server, reactor=reactor)
+        self.hub = hub
+        self.max_message_bytes = max_message_bytes
+        self.max_fragments = max_fragments
+        self.connections: set[SignalingProtocol] = set()
+        self._drained: defer.Deferred[None] | None = None
+        self.setProtocolOptions(
+            versions=[13],
+            webStatus=False,
+            # Close codes are part of the protocol: never drop a connection without one.
+            failByDrop=False,
+            openHandshakeTimeout=handshake_timeout,
+            closeHandshakeTimeout=2,
+            autoPingInterval=ping_interval,
+            autoPingTimeout=ping_timeout,
+            # Whoever sends, but never answers a ping, would live for ever.
+            autoPingRestartOnAnyTraffic=False,
+            # Pages opened from a file have the origin "null", and plain clients may be such pages.
+            allowNullOrigin=True,
+        )
+
+    def lost(self, connection: SignalingProtocol) -> None:
+        """A connection is over."""
+        self.connections.discard(connection)
+        if self._drained is not None and not self.connections:
+            drained, self._drained = self._drained, None
+            drained.callback(None)
+
+    async def drain(self) -> None:
+        """Send all clients away with 1001, in batches, and wait until they are gone."""
+        if not self.connections:
+            return
+        drained = self._drained = defer.Deferred()
+        going = list(self.connections)
+        for start in range(0, len(going), DRAIN_BATCH):
+            for connection in going[start : start + DRAIN_BATCH]:
+                connection.close(CLOSE_GOING_AWAY, "server going away")
+            await self._turn()
+        deadline = self.reactor.callLater(DRAIN_SECONDS, self._abort_all)
+        await drained
+        if deadline.active():
+            deadline.cancel()
+
+    async def _turn(self) -> None:
+        turn: defer.Deferred[None] = defer.Deferred()
+        self.reactor.callLater(0, turn.callback, None)
+        await turn
+
+    def _abort_all(self) -> None:
+        for connection in list(self.connections):
+            connection.abort()
