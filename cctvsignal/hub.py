@@ -69,7 +69,7 @@ class Clock(Protocol):
     """The part of Twisted's IReactorTime that the hub needs."""
 
     def seconds(self) -> float: ...
-    def callLater(self, delay: float, call: Callable[..., object], *args: Any) -> Timer: ...
+    def callLater(self, delay: float, callable: Callable[..., Any], *args: object) -> Timer: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +152,10 @@ class Hub:
     # --- rooms
 
     def _join(self, client: Client, join: Join) -> None:
+        holder = self._holder(join)
+        if holder is not None and holder is not client:
+            self._claim(client, join, holder)
+            return
         self._withdraw_claim(client)
         room = client.room
         if (
@@ -163,12 +167,8 @@ class Hub:
             client.meta, client.max_viewers = join.meta, join.max_viewers
             self._answer(client, join, Joined(room.name, join.request_id))
             self._tell_cameras(client, room)
-            return
-        holder = self._holder(join)
-        if holder is None:
-            self._enter(client, join)
         else:
-            self._claim(client, join, holder)
+            self._enter(client, join)
 
     def _enter(self, client: Client, join: Join) -> None:
         assert join.room is not None
@@ -223,6 +223,9 @@ class Hub:
         return room.cameras.get(join.camera_id)
 
     def _claim(self, client: Client, join: Join, holder: Client) -> None:
+        # Whoever asks again while the probe is under way keeps its place and does not prolong it.
+        if self._claims.get(client) is not holder:
+            self._withdraw_claim(client)
         contest = self._contests.get(holder)
         if contest is None:
             timer = self._clock.callLater(PROBE_SECONDS, self._replace, holder)

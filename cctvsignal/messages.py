@@ -1,28 +1,23 @@
 """Every message of docs/protocol.md, and nothing else: the wire protocol lives here.
 
-`decode` turns one text frame of a client into one typed message, `encode` turns one message of the
-server into one text frame. What `decode` returns obeys every rule about form (types, lengths, names), so
-that nothing above this module looks at JSON again.
-
-SDP and candidate objects are `msgspec.Raw`: they are checked to be sound JSON and then leave the server
-byte for byte as they came.
+`decode` turns a text frame of a client into a typed message that obeys every rule about form (types,
+lengths, names); `encode` turns a message of the server into a text frame. SDP and candidate objects are
+`msgspec.Raw`: checked to be sound JSON, they leave the server byte for byte as they came.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import Meta, Raw, Struct
 
 from .validation import check_object, clean_name, nests_deeper
 
-encode = msgspec.json.Encoder().encode
-"""One message of the server -> the payload of one text frame."""
+encode = msgspec.json.Encoder().encode  # One message -> the payload of one text frame.
 
 PROTOCOL_VERSION: Final = 1
 MAX_DEPTH: Final = 32
-"""How deep the arrays and objects of a frame may nest, the message itself included."""
 MAX_META_BYTES: Final = 2048
 DEFAULT_ROOM: Final = "default"
 
@@ -49,17 +44,15 @@ RequestId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 class ProtocolError(Exception):
     """A frame that breaks docs/protocol.md; `answer` is the `error` message its sender gets."""
 
-    def __init__(
-        self, code: ErrorCode, message: str, request_id: str | None = None, ref: str | None = None
-    ) -> None:
+    def __init__(self, code: ErrorCode, message: str, *request_id_and_ref: str | None) -> None:
         super().__init__(message)
-        self.answer = Error(code=code, message=message, request_id=request_id, ref=ref)
+        self.answer = Error(code, message, *request_id_and_ref)
 
 
 # --- client -> server -------------------------------------------------------------------------------
 
 
-class ClientMessage(Struct, tag_field="type", rename="camel"):
+class ClientMessage(Struct, tag_field="type", rename="camel", omit_defaults=True):
     """What all messages of clients share. A null in an optional field means that it is absent."""
 
     request_id: RequestId | None = None
@@ -72,7 +65,7 @@ class Join(ClientMessage, tag="join"):
     device_type: DeviceType | None = None
     camera_id: str | None = None
     meta: CameraMeta | None = None
-    max_viewers: Annotated[int, Meta(ge=1)] | None = None
+    max_viewers: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
 
     def __post_init__(self) -> None:
         self.room = clean_name(self.room, "room") if self.room and self.room.strip() else DEFAULT_ROOM
@@ -90,7 +83,7 @@ class Join(ClientMessage, tag="join"):
 class AcknowledgedMessage(ClientMessage):
     """A message that is passed on, and whose sender may ask for an `ack` (section 2.3)."""
 
-    ack: bool = False
+    ack: bool | None = None
 
     def __post_init__(self) -> None:
         if self.ack and self.request_id is None:
@@ -340,8 +333,6 @@ AnyServerMessage: TypeAlias = (
 )
 
 
-# --- bytes ------------------------------------------------------------------------------------------
-
 _client_decoder: Final[msgspec.json.Decoder[AnyClientMessage]] = msgspec.json.Decoder(AnyClientMessage)
 _server_decoder: Final[msgspec.json.Decoder[AnyServerMessage]] = msgspec.json.Decoder(AnyServerMessage)
 
@@ -355,34 +346,37 @@ def decode(frame: bytes) -> AnyClientMessage:
         raise ProtocolError("invalidJson", f"The message nests deeper than {MAX_DEPTH} levels.")
     try:
         return _client_decoder.decode(frame)
-    except msgspec.ValidationError as error:
-        raise _explain(frame, error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ProtocolError("invalidJson", f"The message is not valid JSON: {error}.") from None
+        raise _explain(frame, error) from None
 
 
 def decode_server(frame: bytes) -> AnyServerMessage:
     """The message that a server sent, for clients.
 
-    Raises `msgspec.ValidationError` for a message that this version does not know (a client ignores
-    it) and `msgspec.DecodeError` for what is not JSON.
+    Raises `msgspec.DecodeError`: a `ValidationError` for what this version does not know and ignores.
     """
     return _server_decoder.decode(frame)
 
 
-def _explain(frame: bytes, error: msgspec.ValidationError) -> ProtocolError:
-    """The error for valid JSON that is not a valid message, with all its sender may want to know."""
+class _Envelope(Struct, rename="camel"):
+    type: Raw = Raw(b"")
+    request_id: Raw = Raw(b"")
+
+
+def _explain(frame: bytes, error: Exception) -> ProtocolError:
+    """What is wrong with a frame, with all that its sender may want to know."""
     try:
+        # The decoder stops at the first thing that is wrong; what follows may not even be JSON.
+        msgspec.json.decode(frame, type=Raw)
         envelope = msgspec.json.decode(frame, type=_Envelope)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except msgspec.ValidationError:
         return ProtocolError("invalidMessage", "A message must be one JSON object.")
-    request_id = envelope.request_id
-    if not (isinstance(request_id, str) and 1 <= len(request_id) <= 64):
-        request_id = None
-    kind = envelope.type
-    if kind is UNSET:
+    except (msgspec.DecodeError, UnicodeDecodeError) as malformed:
+        return ProtocolError("invalidJson", f"The message is not valid JSON: {malformed}.")
+    kind, request_id = _text(envelope.type, str), _text(envelope.request_id, RequestId)
+    if not bytes(envelope.type):
         return ProtocolError("unknownType", "The message has no type.", request_id)
-    if not isinstance(kind, str):
+    if kind is None:
         return ProtocolError("invalidMessage", "The type of a message must be a string.", request_id)
     if kind not in CLIENT_MESSAGE_TYPES:
         text = f"There is no message of type {kind[:64]!r}."
@@ -390,14 +384,16 @@ def _explain(frame: bytes, error: msgspec.ValidationError) -> ProtocolError:
     return ProtocolError("invalidMessage", f"In {kind}: {error}.", request_id, kind)
 
 
-class _Envelope(Struct, rename="camel"):
-    type: object | UnsetType = UNSET
-    request_id: object = None
+def _text(value: Raw, kind: Any) -> str | None:
+    try:
+        return str(msgspec.json.decode(value, type=kind))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
-CLIENT_MESSAGE_TYPES: Final = frozenset(
-    str(kind.__struct_config__.tag) for kind in AnyClientMessage.__args__
-)
-SERVER_MESSAGE_TYPES: Final = frozenset(
-    str(kind.__struct_config__.tag) for kind in AnyServerMessage.__args__
-)
+def _types(*kinds: type[Struct]) -> frozenset[str]:
+    return frozenset(str(kind.__struct_config__.tag) for kind in kinds)
+
+
+CLIENT_MESSAGE_TYPES: Final = _types(*get_args(AnyClientMessage))
+SERVER_MESSAGE_TYPES: Final = _types(*get_args(AnyServerMessage))

@@ -37,13 +37,14 @@ class Repetitions:
     def before(self, request_id: str, content: bytes, now: float) -> Kept | None:
         """The message that carried this id before; None for a new one, which is kept from now on."""
         kept = self._kept
+        if request_id in kept and now - kept[request_id].at < REPEAT_SECONDS:
+            return kept[request_id]
+        kept.pop(request_id, None)
         while kept:
             oldest = next(iter(kept))
             if len(kept) < ANSWERS_KEPT and now - kept[oldest].at < REPEAT_SECONDS:
                 break
             del kept[oldest]
-        if request_id in kept:
-            return kept[request_id]
         kept[request_id] = Kept(now, _digest(content))
         return None
 

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from autobahn.twisted.resource import WebSocketResource
 from twisted.application.service import MultiService, Service
 from twisted.internet import defer
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorTime
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 
@@ -75,24 +76,26 @@ class SignalingService(MultiService):
 
     log = Logger()
 
-    def __init__(self, options: Options, reactor: object) -> None:
+    def __init__(self, options: Options, reactor: IReactorTime) -> None:
         super().__init__()
         self._options = options
         self._started: float | None = None
         self._reactor = reactor
-        self._hub = Hub(reactor, Limits(options["max-message-bytes"], messages_per_second=0))  # type: ignore[arg-type]
+        self._hub = Hub(reactor, Limits(options["max-message-bytes"], messages_per_second=0))
+        server = f"cctvsignal/{__version__}"
         self._websocket = SignalingFactory(
             self._hub,
-            reactor,  # type: ignore[arg-type]
-            server=f"cctvsignal/{__version__}",
+            reactor,
+            server=server,
             max_message_bytes=options["max-message-bytes"],
             ping_interval=options["ping-interval"],
             ping_timeout=options["ping-timeout"],
             handshake_timeout=options["handshake-timeout"],
         )
         site = make_site(
-            self._websocket,
-            reactor,  # type: ignore[arg-type]
+            WebSocketResource(self._websocket),
+            reactor,
+            server=server,
             health=self._health,
             web_dir=options.web_directory,
             client_dir=options.client_directory,
@@ -113,7 +116,7 @@ class SignalingService(MultiService):
         return make_observer(sys.stdout, self._options["log-format"], self._options["log-level"])
 
     def startService(self) -> None:
-        self._started = self._reactor.seconds()  # type: ignore[attr-defined]
+        self._started = self._reactor.seconds()
         super().startService()
         self.log.warn("Authentication is off: whoever reaches this port can watch and can be a camera.")
 
@@ -127,7 +130,7 @@ class SignalingService(MultiService):
         return defer.Deferred.fromCoroutine(stop())
 
     def _health(self) -> Mapping[str, object]:
-        uptime = 0 if self._started is None else self._reactor.seconds() - self._started  # type: ignore[attr-defined]
+        uptime = 0 if self._started is None else self._reactor.seconds() - self._started
         return {"version": __version__, "uptimeSeconds": round(uptime, 3), **asdict(self._hub.counts())}
 
 
@@ -135,6 +138,7 @@ def make_service(options: Options) -> SignalingService:
     """What twistd's plugin calls."""
     from twisted.internet import reactor
 
+    assert IReactorTime.providedBy(reactor)
     return SignalingService(options, reactor)
 
 

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, cast
 
-from autobahn.twisted.resource import WebSocketResource
 from klein import Klein
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITransport
 from twisted.python.failure import Failure
@@ -20,12 +19,10 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
 from twisted.web.static import File
-from werkzeug.exceptions import HTTPException
 from zope.interface import implementer
 
-from .websocket import SignalingFactory
-
 WEBSOCKET_PATHS: Final = (b"/", b"/ws")
+METHODS: Final = (b"GET", b"HEAD")
 UPGRADE_REQUIRED: Final = 426
 MAX_BODY_BYTES: Final = 4096
 """Nothing is uploaded to this server."""
@@ -53,7 +50,7 @@ class WebApp:
         self._web = StaticFile(str(web_dir))
         self._client = StaticFile(str(client_dir))
 
-    @app.route("/health", methods=["GET", "HEAD"])
+    @app.route("/health")
     def health(self, request: IRequest) -> bytes:
         """Whether the server is well, as JSON (docs/protocol.md, section 1)."""
         request.setHeader(b"Content-Type", b"application/json")
@@ -63,7 +60,7 @@ class WebApp:
         request.setHeader(b"Content-Length", b"%d" % len(body))
         return body
 
-    @app.route("/ws", methods=["GET", "HEAD"])
+    @app.route("/ws")
     def websocket_only(self, request: IRequest) -> bytes:
         """The WebSocket, asked for without an upgrade (RFC 9110, section 15.5.22)."""
         request.setHeader(b"Upgrade", b"websocket")
@@ -80,15 +77,6 @@ class WebApp:
     def web(self, request: IRequest) -> IResource:
         """The web app."""
         return self._web
-
-    @app.handle_errors(HTTPException)
-    def refuse(self, request: IRequest, failure: Failure) -> bytes:
-        """Wrong method or no such path."""
-        error = cast(HTTPException, failure.value)
-        for name, value in error.get_headers():
-            if name == "Allow":
-                request.setHeader(b"Allow", value.encode())
-        return plain_text(request, error.code or http.INTERNAL_SERVER_ERROR, error.name)
 
 
 def plain_text(request: IRequest, status: int, text: str) -> bytes:
@@ -127,7 +115,7 @@ class StaticFile(File):
         return self.childNotFound
 
     def getChild(self, path: bytes, request: Request) -> IResource:
-        if path.startswith(b"."):
+        if path.startswith(b".") or b"\0" in path:
             return self.childNotFound
         return cast(IResource, super().getChild(path, request))
 
@@ -150,17 +138,20 @@ class Root:
 
     isLeaf = True
 
-    def __init__(self, websocket: SignalingFactory, web: IResource) -> None:
-        self._websocket = WebSocketResource(websocket)
-        self._server = websocket.server.encode()
+    def __init__(self, websocket: IResource, web: IResource, server: str) -> None:
+        self._websocket = websocket
         self._web = web
+        self._server = server.encode()
 
     def render(self, request: Request) -> bytes | int:
         if request.path in WEBSOCKET_PATHS and request.getHeader(b"Upgrade") is not None:
-            return cast(int, self._websocket.render(request))
+            return cast("bytes | int", self._websocket.render(request))
         request.setHeader(b"Server", self._server)
         for name, value in SECURITY_HEADERS.items():
             request.setHeader(name, value)
+        if request.method not in METHODS:
+            request.setHeader(b"Allow", b", ".join(METHODS))
+            return plain_text(request, http.NOT_ALLOWED, "Method Not Allowed")
         return cast("bytes | int", self._web.render(request))
 
     def getChildWithDefault(self, name: bytes, request: Request) -> IResource:
@@ -170,6 +161,13 @@ class Root:
         raise AssertionError("a leaf has no children")
 
 
+class HostlessRequest(Request):
+    """A request whose Host header does not matter: it may be absent, forged or no text at all."""
+
+    def getRequestHostname(self) -> bytes:
+        return b"localhost"
+
+
 class Channel(http.HTTPChannel):
     """An HTTP connection whose every request must have its whole header within the handshake time-out.
 
@@ -177,10 +175,9 @@ class Channel(http.HTTPChannel):
     line now and then.
     """
 
-    requestFactory = Request
     factory: HandshakeSite
     _deadline: IDelayedCall | None = None
-    _body_refused = False
+    _refused = False
 
     def connectionMade(self) -> None:
         self.site = self.factory
@@ -190,17 +187,16 @@ class Channel(http.HTTPChannel):
     def allHeadersReceived(self) -> None:
         self._stop_deadline()
         if self.length is None or self.length > MAX_BODY_BYTES:
-            self._body_refused = True
-            cast(ITransport, self.transport).write(
-                b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\n\r\n"
-            )
-            self.loseConnection()
+            self._refuse(b"413 Content Too Large")
         else:
             super().allHeadersReceived()
 
     def rawDataReceived(self, data: bytes) -> None:
-        if not self._body_refused:
+        if not self._refused:
             super().rawDataReceived(data)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        self._refuse(b"431 Request Header Fields Too Large")
 
     def requestDone(self, request: Request) -> None:
         super().requestDone(request)
@@ -209,6 +205,13 @@ class Channel(http.HTTPChannel):
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         self._stop_deadline()
         super().connectionLost(reason)
+
+    def _refuse(self, status: bytes) -> None:
+        if not self._refused:
+            self._refused = True
+            answer = b"HTTP/1.1 " + status + b"\r\nConnection: close\r\n\r\n"
+            cast(ITransport, self.transport).write(answer)
+            self.loseConnection()
 
     def _start_deadline(self) -> None:
         self._stop_deadline()
@@ -225,6 +228,7 @@ class HandshakeSite(Site):
     """The server's port. `handshake_timeout` is in seconds."""
 
     protocol = Channel  # type: ignore[assignment]
+    requestFactory = HostlessRequest
     noisy = False
 
     def __init__(self, root: IResource, reactor: IReactorTime, handshake_timeout: float) -> None:
@@ -238,14 +242,17 @@ class HandshakeSite(Site):
 
 
 def make_site(
-    websocket: SignalingFactory,
+    websocket: IResource,
     reactor: IReactorTime,
     *,
+    server: str,
     health: Callable[[], Mapping[str, object]],
     web_dir: Path,
     client_dir: Path,
     handshake_timeout: float,
 ) -> HandshakeSite:
-    """The factory of the server's port."""
+    """The factory of the server's port. `websocket` takes over the connection of an upgrade request;
+    `server` is what the Server header says.
+    """
     web = WebApp(health, web_dir, client_dir).app.resource()
-    return HandshakeSite(Root(websocket, web), reactor, handshake_timeout)
+    return HandshakeSite(Root(websocket, web, server), reactor, handshake_timeout)

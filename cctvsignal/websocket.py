@@ -29,6 +29,8 @@ DRAIN_BATCH: Final = 200
 DRAIN_SECONDS: Final = 5.0
 """How long clients have to answer the close frame of a server that stops."""
 
+log = Logger()
+
 CLOSE_GOING_AWAY: Final = 1001
 CLOSE_BINARY: Final = 1003
 CLOSE_POLICY: Final = 1008
@@ -39,7 +41,6 @@ CLOSE_TOO_BIG: Final = 1009
 class SignalingProtocol(WebSocketServerProtocol):
     """One WebSocket connection: a `Peer` for the hub, a producer for its transport."""
 
-    log = Logger()
     factory: SignalingFactory
     _client: Client | None = None
     _fragments = 0
@@ -58,7 +59,7 @@ class SignalingProtocol(WebSocketServerProtocol):
         consumer.registerProducer(self, True)
         self.factory.connections.add(self)
         self._client = self.factory.hub.connect(self)
-        self.log.debug("{client} connected from {peer}", client=self._client.id, peer=self.peer)
+        log.debug("{client} connected from {peer}", client=self._client.id, peer=self.peer)
 
     def onMessageBegin(self, isBinary: bool) -> None:
         super().onMessageBegin(isBinary)
@@ -95,7 +96,7 @@ class SignalingProtocol(WebSocketServerProtocol):
         self._stop_unsent_timer()
         if self._client is not None:
             client, self._client = self._client, None
-            self.log.debug("{client} is gone: {code} {reason}", client=client.id, code=code, reason=reason)
+            log.debug("{client} is gone: {code} {reason}", client=client.id, code=code, reason=reason)
             self.factory.hub.disconnect(client)
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
@@ -147,7 +148,7 @@ class SignalingProtocol(WebSocketServerProtocol):
 
     def _cut_off(self, why: str) -> None:
         # A close frame cannot reach a client that does not read.
-        self.log.warn("{peer} is cut off: {why}", peer=self.peer, why=why)
+        log.warn("{peer} is cut off: {why}", peer=self.peer, why=why)
         self._stop_unsent_timer()
         self.wasNotCleanReason = why
         self.abort()
