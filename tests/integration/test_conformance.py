@@ -1,0 +1,34 @@
+"""RFC 6455: kosoku drives Autobahn's own cases against the server's protocol class.
+
+The cases of compression (12 and 13) are left out: the server never agrees to it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from tests.processes import command, script
+
+CASES = 301
+
+
+def test_all_301_cases_pass(tmp_path: Path) -> None:
+    with command(sys.executable, "-m", "tests.integration.echo_server") as echo:
+        port = echo.wait_for_line(r"ready: (\d+)").group(1)
+        left_out = ["-x", "12.*", "-x", "13.*"]
+        arguments = ["-m", "fuzzingclient", *left_out, "-o", str(tmp_path), f"127.0.0.1:{port}"]
+        with command(script("kosoku"), *arguments) as suite:
+            assert suite.wait(300) == 0, suite.output
+    results = json.loads((tmp_path / "index.json").read_text())["echo"]
+    assert len(results) == CASES
+    failed = {
+        case: result
+        for case, result in results.items()
+        # Three cases only inform of how a close is answered.
+        if result["behavior"] not in ("OK", "INFORMATIONAL")
+        or result["behaviorClose"] not in ("OK", "INFORMATIONAL")
+    }
+    assert not failed
+    assert "Traceback" not in echo.output

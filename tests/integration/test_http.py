@@ -1,0 +1,247 @@
+"""What the port answers to plain HTTP."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.processes import Server, server
+
+
+def request(
+    running: Server, path: str, method: str = "GET", headers: dict[str, str] | None = None
+) -> tuple[http.client.HTTPResponse, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)
+    try:
+        connection.putrequest(method, path, skip_accept_encoding=True)
+        for name, value in (headers or {}).items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        response = connection.getresponse()
+        return response, response.read()
+    finally:
+        connection.close()
+
+
+def raw_exchange(running: Server, data: bytes) -> bytes:
+    """Send bytes on a new connection and read until the server closes it."""
+    with socket.create_connection(("127.0.0.1", running.port), timeout=10) as connection:
+        connection.sendall(data)
+        received = b""
+        while chunk := connection.recv(65536):
+            received += chunk
+        return received
+
+
+def ends(connection: socket.socket) -> bool:
+    """Read until the server ends the connection, by a close or a reset."""
+    try:
+        while connection.recv(65536):
+            pass
+    except ConnectionError:
+        pass
+    return True
+
+
+def test_health_reports_the_state_and_is_never_cached(shared_server: Server) -> None:
+    response, body = request(shared_server, "/health")
+    assert response.status == 200
+    assert response.getheader("Content-Type") == "application/json"
+    assert response.getheader("Cache-Control") == "no-store"
+    health = json.loads(body)
+    timestamp = datetime.fromisoformat(health.pop("timestamp"))
+    assert abs(datetime.now(UTC) - timestamp) < timedelta(minutes=1)
+    assert health.pop("uptimeSeconds") >= 0
+    assert re.fullmatch(r"\d+\.\d+\.\d+", health.pop("version"))
+    assert health == {"status": "OK", "connections": 0, "rooms": 0, "cameras": 0}
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "text"),
+    [
+        ("/", "text/html; charset=utf-8", b"<html"),
+        ("/camera.html", "text/html; charset=utf-8", b"<html"),
+        ("/client/index.js", "text/javascript; charset=utf-8", b"export"),
+    ],
+)
+def test_static_files_have_their_type(
+    shared_server: Server, path: str, content_type: str, text: bytes
+) -> None:
+    response, body = request(shared_server, path)
+    assert response.status == 200
+    assert response.getheader("Content-Type") == content_type
+    assert text in body
+
+
+def test_static_files_are_validated_by_etag_and_date(shared_server: Server) -> None:
+    first, body = request(shared_server, "/")
+    assert body
+    for name, condition in (("ETag", "If-None-Match"), ("Last-Modified", "If-Modified-Since")):
+        validator = first.getheader(name)
+        assert validator is not None
+        again, body = request(shared_server, "/", headers={condition: validator})
+        assert (again.status, body) == (304, b"")
+    changed, body = request(shared_server, "/", headers={"If-None-Match": '"another"'})
+    assert changed.status == 200
+    assert body
+
+
+def test_head_has_no_body(shared_server: Server) -> None:
+    for path in ("/", "/health"):
+        response, body = request(shared_server, path, method="HEAD")
+        assert (response.status, body) == (200, b"")
+        assert int(response.getheader("Content-Length") or 0) > 0
+
+
+@pytest.mark.parametrize("path", ["/", "/camera.html", "/health", "/client/index.js", "/nothing-here"])
+def test_every_page_has_security_headers(shared_server: Server, path: str) -> None:
+    response, _ = request(shared_server, path)
+    policy = response.getheader("Content-Security-Policy") or ""
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert response.getheader("X-Content-Type-Options") == "nosniff"
+    assert response.getheader("Referrer-Policy") == "no-referrer"
+    assert (response.getheader("Server") or "").startswith("cctvsignal/")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nothing-here",
+        "/client/",
+        "/client/test/",
+        "/../pyproject.toml",
+        "/client/../../pyproject.toml",
+        "/%2e%2e/pyproject.toml",
+        "/..%2fpyproject.toml",
+        "/client/..%2f..%2fpyproject.toml",
+        "/%00",
+        "/.gitignore",
+        "//example.com/",
+        "//example.com/%2e%2e",
+        "/health/",
+        "/index.html/",
+    ],
+)
+def test_unknown_paths_are_not_found_and_never_redirected(shared_server: Server, path: str) -> None:
+    response, body = request(shared_server, path)
+    assert response.status == 404, body
+    assert response.getheader("Location") is None
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/ws", "/camera.html", "/client/index.js"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_wrong_methods_are_not_allowed(shared_server: Server, path: str, method: str) -> None:
+    response, body = request(shared_server, path, method=method, headers={"Content-Length": "0"})
+    assert response.status == 405, body
+    assert "GET" in (response.getheader("Allow") or "")
+
+
+@pytest.mark.parametrize(
+    "host", [b"", b"Host: \xff\xfe\r\n", b"Host: a:b:c/../<x>\r\n", b"Host: a\r\nHost: b\r\n"]
+)
+def test_the_host_header_does_not_matter(shared_server: Server, host: bytes) -> None:
+    answer = raw_exchange(shared_server, b"GET /health HTTP/1.0\r\n" + host + b"\r\n")
+    assert answer.split(b" ", 2)[1] == b"200", answer
+
+
+def test_the_websocket_path_asks_for_an_upgrade(shared_server: Server) -> None:
+    response, body = request(shared_server, "/ws")
+    assert (response.status, response.reason) == (426, "Upgrade Required")
+    assert response.getheader("Upgrade") == "websocket"
+    assert b"WebSocket" in body
+
+
+def test_an_upgrade_of_another_path_is_refused(shared_server: Server) -> None:
+    response, _ = request(
+        shared_server, "/elsewhere", headers={"Upgrade": "websocket", "Connection": "Upgrade"}
+    )
+    assert response.status == 404
+
+
+@pytest.mark.parametrize(
+    ("what", "status"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 this is TLS\r\n\r\n", b"400"),
+        (b"hello\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", b"400"),
+        (
+            b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\n\r\n",
+            b"400",
+        ),
+        (
+            b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\n\r\n",
+            b"400",
+        ),
+        (
+            b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 99\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+            b"400",
+        ),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 20000 + b"\r\n\r\n", b"431"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\nxxxx", b"413"),
+        (
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            b"413",
+        ),
+    ],
+    ids=[
+        "tls",
+        "no-http",
+        "no-version",
+        "no-key",
+        "short-key",
+        "other-version",
+        "long-header",
+        "long-body",
+        "chunked-body",
+    ],
+)
+def test_what_is_not_a_request_gets_one_clear_answer(
+    shared_server: Server, what: bytes, status: bytes
+) -> None:
+    answer = raw_exchange(shared_server, what)
+    assert answer.split(b" ", 2)[1] == status, answer
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_a_header_that_is_not_finished_in_time_ends_the_connection() -> None:
+    with server("--handshake-timeout=0.3") as running:
+        # Lines keep coming, so that a time-out of idleness alone would never end it.
+        with socket.create_connection(("127.0.0.1", running.port), timeout=10) as connection:
+            connection.settimeout(0.05)
+            connection.sendall(b"GET / HTTP/1.1\r\n")
+            answer = None
+            for number in range(200):
+                try:
+                    connection.sendall(b"X-%d: slow\r\n" % number)
+                    answer = connection.recv(100)
+                except TimeoutError:
+                    continue
+                except ConnectionError:
+                    answer = b""
+                break
+            assert answer == b""
+        # A connection that has had its answer may not sit there either.
+        with socket.create_connection(("127.0.0.1", running.port), timeout=10) as connection:
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\nGET ")
+            assert ends(connection)
+    assert "Traceback" not in running.output
+
+
+def test_another_web_directory_is_served(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("<html>mine</html>")
+    (tmp_path / ".secret").write_text("hidden")
+    (tmp_path / "outside").symlink_to("/etc/hostname")
+    with server(f"--web-dir={tmp_path}") as running:
+        assert request(running, "/")[1] == b"<html>mine</html>"
+        assert request(running, "/.secret")[0].status == 404
+        assert request(running, "/client/index.js")[0].status == 200
