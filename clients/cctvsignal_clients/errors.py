@@ -1,0 +1,51 @@
+"""What can go wrong for a client, one type for each cause; the text says what to check."""
+
+from __future__ import annotations
+
+from cctvsignal.messages import Error
+
+
+class ClientError(Exception):
+    """The base of all errors of this package."""
+
+
+class ConnectionFailed(ClientError):
+    """The server cannot be reached, or the connection to it is gone."""
+
+
+class RequestRefused(ClientError):
+    """The server refused a message; `code` is one of docs/protocol.md, section 2.5."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class CameraIdInUse(RequestRefused):
+    """Another camera of the room has this id and is alive: choose another id, or stop that camera."""
+
+
+class CameraBusy(RequestRefused):
+    """The camera has as many viewers as it takes: try again later."""
+
+
+class CameraNotFound(ClientError):
+    """There is no such camera in the room: check its id, the room, and that it runs."""
+
+
+class RequestTimeout(ClientError):
+    """Nobody answered in time."""
+
+
+class MediaFailed(ClientError):
+    """Signaling worked, but no media path was found (ICE): check firewalls, or configure a TURN server."""
+
+
+class SourceError(ClientError):
+    """There is no such source of pictures, or it cannot be opened."""
+
+
+def refusal(error: Error) -> RequestRefused:
+    """The exception for an `error` message of the server."""
+    kinds = {"cameraIdInUse": CameraIdInUse, "cameraBusy": CameraBusy}
+    return kinds.get(error.code, RequestRefused)(error.code, error.message)

@@ -1,0 +1,307 @@
+"""The Python camera and viewer over a real server, with real media."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from cctvsignal_clients import (
+    CameraClient,
+    CameraIdInUse,
+    CameraNotFound,
+    ConnectionFailed,
+    MediaFailed,
+    RequestTimeout,
+    Stream,
+    ViewerClient,
+    WebRTCCCTVClient,
+    bridge,
+)
+from cctvsignal_clients.peer import PeerSession
+from cctvsignal_clients.sources.pattern import draw, read_counter
+from twisted.internet.defer import Deferred
+
+from tests.live import connect, deadline, join
+from tests.processes import Server, command, script, server
+
+MEDIA_SECONDS = 60.0
+
+
+@asynccontextmanager
+async def streaming_camera(url: str, room: str, source: str = "test") -> AsyncIterator[CameraClient]:
+    camera = CameraClient(url, room=room, camera_id="cam-1", meta={"name": "Porch"})
+    await camera.start_streaming(source)
+    async with camera:
+        yield camera
+
+
+async def counters(stream: Stream, many: int) -> list[int]:
+    """The numbers in the next frames of a stream."""
+    found: list[int] = []
+    async for frame in stream.frames():
+        found.append(read_counter(frame))
+        if len(found) == many:
+            break
+    return found
+
+
+def event(client: WebRTCCCTVClient, name: str) -> Deferred[Any]:
+    """Fires with the argument of the next event of this name."""
+    happened: Deferred[Any] = Deferred()
+    client.once(name, happened.callback)
+    return happened
+
+
+@deadline(MEDIA_SECONDS)
+async def test_a_viewer_sees_the_pictures_of_a_camera_in_order(
+    shared_server: Server, tmp_path: Path
+) -> None:
+    url = shared_server.websocket_url
+    async with streaming_camera(url, "order") as camera, ViewerClient(url, room="order") as viewer:
+        stream = await viewer.request_stream("cam-1")
+        assert camera.viewers == [viewer.client_id]
+        assert viewer.cameras["cam-1"].meta == {"name": "Porch"}
+        found = await counters(stream, 20)
+        assert found == sorted(set(found))
+        for name in ("still.png", "still.jpg"):
+            await stream.snapshot(tmp_path / name)
+            with av.open(str(tmp_path / name)) as picture:
+                (frame,) = picture.decode(video=0)
+            assert (frame.width, frame.height) == (640, 480)
+            assert read_counter(frame) > found[-1]
+        with pytest.raises(ValueError, match=r"a snapshot ends in .png"):
+            await stream.snapshot(tmp_path / "still.txt")
+        await viewer.stop_viewing("cam-1")
+        with pytest.raises(MediaFailed):
+            await stream.snapshot(tmp_path / "late.png")
+
+
+@deadline(MEDIA_SECONDS)
+async def test_a_viewer_that_leaves_does_not_disturb_another(shared_server: Server) -> None:
+    url = shared_server.websocket_url
+    async with streaming_camera(url, "two") as camera, ViewerClient(url, room="two") as first:
+        stream = await first.request_stream("cam-1")
+        async with ViewerClient(url, room="two") as second:
+            await counters(await second.request_stream("cam-1"), 3)
+            assert len(camera.viewers) == 2
+        before = (await counters(stream, 3))[-1]
+        assert (await counters(stream, 10))[-1] > before
+        assert camera.viewers == [first.client_id]
+
+
+@deadline(MEDIA_SECONDS)
+async def test_a_video_file_is_sent_in_a_loop(shared_server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "thirty.mp4"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=15)
+        assert isinstance(video, av.VideoStream)
+        video.width, video.height, video.pix_fmt = 640, 480, "yuv420p"
+        for number in range(30):
+            frame = draw(number, datetime.now(UTC))
+            frame.pts, frame.time_base = number, Fraction(1, 15)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    url = shared_server.websocket_url
+    async with streaming_camera(url, "file", f"file:{path}"), ViewerClient(url, room="file") as viewer:
+        found = await counters(await viewer.request_stream("cam-1"), 45)
+    assert set(found) <= set(range(30))
+    # It came round: somewhere a number is smaller than the one before.
+    assert any(later < earlier for earlier, later in itertools.pairwise(found))
+
+
+@deadline(MEDIA_SECONDS)
+async def test_a_camera_answers_the_offer_of_a_viewer(shared_server: Server) -> None:
+    url = shared_server.websocket_url
+    async with streaming_camera(url, "offer"), ViewerClient(url, room="offer") as viewer:
+        await viewer.wait_for_camera("cam-1", 10)
+        stream = Stream("cam-1")
+
+        def received(track: Any) -> None:
+            bridge.background(stream._receive(track))
+
+        async def make_offer() -> PeerSession:
+            peer = viewer.cameras["cam-1"].client_id
+            session = PeerSession(peer, [], viewer._send, lambda _: None)
+            viewer._sessions["cam-1"] = session
+            viewer.on("answer", session.take)
+            session.connection.addTransceiver("video", direction="recvonly")
+            session.connection.on("track", received)
+            await session.offer([])
+            return session
+
+        session = await bridge.start(make_offer())
+        found = await counters(stream, 5)
+        assert found == sorted(set(found))
+        await bridge.start(session.end("done"))
+
+
+@deadline(90)
+async def test_media_goes_on_without_the_server_and_all_come_back() -> None:
+    with server() as first:
+        url, port = first.websocket_url, first.port
+        camera = CameraClient(url, room="cctv", camera_id="cam-1")
+        await camera.start_streaming("test")
+        await camera.register()
+        viewer = ViewerClient(url, room="cctv")
+        await viewer.connect()
+        stream = await viewer.request_stream("cam-1")
+        lost = [event(client, "disconnected") for client in (camera, viewer)]
+        back = [event(client, "roomJoined") for client in (camera, viewer)]
+        first.stop()
+        for deferred in lost:
+            assert await deferred == 1001
+        before = (await counters(stream, 1))[-1]
+        assert (await counters(stream, 10))[-1] > before
+    with server(port=port):
+        for deferred in back:
+            assert await deferred == "cctv"
+        async with ViewerClient(url, room="cctv") as another:
+            await another.wait_for_camera("cam-1", 10)
+            await counters(await another.request_stream("cam-1"), 3)
+        await counters(stream, 3)
+        await viewer.close()
+        await camera.close()
+
+
+@deadline()
+async def test_each_thing_that_goes_wrong_has_its_error(shared_server: Server) -> None:
+    url = shared_server.websocket_url
+    with pytest.raises(ConnectionFailed, match=r"cannot be reached.*Is the server running there\?"):
+        await ViewerClient("ws://127.0.0.1:9").connect()
+    with pytest.raises(ConnectionFailed, match="There is no host"):
+        await ViewerClient("ws://no-such-host.invalid").connect()
+    with pytest.raises(ConnectionFailed, match="no WebSocket there"):
+        await ViewerClient(url + "/health").connect()
+    with pytest.raises(ValueError, match="room has a character that names may not have"):
+        await ViewerClient(url, room="<b>").connect()
+    async with ViewerClient(url, room="errors") as viewer:
+        with pytest.raises(CameraNotFound, match="There is no camera 'cam-9' in room 'errors'"):
+            await viewer.request_stream("cam-9")
+        async with CameraClient(url, room="errors", camera_id="cam-1"):
+            with pytest.raises(MediaFailed, match="the camera does not stream"):
+                await viewer.request_stream("cam-1")
+            with pytest.raises(CameraIdInUse, match="Another camera is in room errors as cam-1"):
+                await CameraClient(url, room="errors", camera_id="cam-1").register()
+        silent = await join(url, "errors", "cam-2")
+        with pytest.raises(RequestTimeout, match="did not answer within 0 s"):
+            await viewer.request_stream("cam-2", timeout=0.3)
+        await silent.leave()
+
+
+@deadline(MEDIA_SECONDS)
+async def test_what_does_not_come_from_the_camera_is_ignored(shared_server: Server) -> None:
+    url = shared_server.websocket_url
+    async with streaming_camera(url, "insider"), ViewerClient(url, room="insider") as viewer:
+        insider = await join(url, "insider")
+        sdp = {"type": "offer", "sdp": "v=0\r\n"}
+        insider.send({"type": "offer", "target": viewer.client_id, "sdp": sdp})
+        stream = await viewer.request_stream("cam-1")
+        for message in ({"type": "bye"}, {"type": "answer", "sdp": sdp}, {"type": "offer", "sdp": sdp}):
+            insider.send({**message, "target": viewer.client_id})
+        await insider.ask({"type": "ping"})
+        await counters(stream, 10)
+        await insider.leave()
+
+
+@deadline(MEDIA_SECONDS)
+async def test_nonsense_from_a_viewer_ends_its_session_and_no_other(shared_server: Server) -> None:
+    url = shared_server.websocket_url
+    async with streaming_camera(url, "nonsense") as camera, ViewerClient(url, room="nonsense") as viewer:
+        stream = await viewer.request_stream("cam-1")
+        vandal = await connect(url)
+        await vandal.ask({"type": "join", "room": "nonsense"})
+        camera_id = (await vandal.next())["clientId"]
+        vandal.send({"type": "requestStream", "cameraId": "cam-1"})
+        assert (await vandal.next())["type"] == "offer"
+        vandal.send({"type": "answer", "target": camera_id, "sdp": {"type": "answer", "sdp": "nonsense"}})
+        assert (await vandal.next())["type"] == "bye"
+        vandal.send({"type": "offer", "target": camera_id, "sdp": {"nothing": 1}})
+        assert (await vandal.next())["type"] == "bye"
+        assert camera.viewers == [viewer.client_id]
+        await counters(stream, 5)
+        await vandal.leave()
+
+
+@deadline(MEDIA_SECONDS)
+async def test_nothing_is_left_of_viewers_that_came_and_went(shared_server: Server) -> None:
+    url = shared_server.websocket_url
+    async with streaming_camera(url, "many") as camera:
+        for _ in range(3):
+            async with ViewerClient(url, room="many") as viewer:
+                await counters(await viewer.request_stream("cam-1"), 1)
+        while camera.viewers:
+            await event(camera, "viewersChanged")
+        assert camera._source is not None
+        assert camera._source.feed.readers == 0
+
+
+def test_asyncio_and_twisted_programs_use_the_same_clients(shared_server: Server, tmp_path: Path) -> None:
+    url = shared_server.websocket_url
+    with command(sys.executable, "examples/camera.py", url) as camera:
+        camera.wait_for_line("Camera example is in room cctv")
+        with command(sys.executable, "examples/viewer.py", "example", url) as viewer:
+            assert viewer.wait() == 0, viewer.output
+            assert viewer.output == "30 frames of 640x480"
+        picture = tmp_path / "twisted.png"
+        with command(sys.executable, "examples/twisted_viewer.py", "example", str(picture), url) as viewer:
+            assert viewer.wait() == 0, viewer.output
+        assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_two_asyncio_runs_in_one_process(shared_server: Server) -> None:
+    program = (
+        "import asyncio\n"
+        "from cctvsignal_clients import ViewerClient\n"
+        "async def main():\n"
+        f"    async with ViewerClient({shared_server.websocket_url!r}) as viewer:\n"
+        "        print('in', viewer.room)\n"
+        "asyncio.run(main())\n"
+        "asyncio.run(main())\n"
+    )
+    with command(sys.executable, "-c", program) as running:
+        assert running.wait() == 0, running.output
+        assert running.output == "in default\nin default"
+
+
+def test_the_commands_show_a_camera_to_a_viewer(shared_server: Server, tmp_path: Path) -> None:
+    server_option = f"--server={shared_server.websocket_url}"
+    picture = tmp_path / "out.png"
+    viewer_arguments = [server_option, "--camera=cam-1", f"--snapshot={picture}"]
+    with command(script("cctvsignal-viewer"), *viewer_arguments) as viewer:
+        # The viewer is first: it waits for the camera.
+        viewer.wait_for_line("Waiting for camera cam-1")
+        with command(script("cctvsignal-camera"), server_option) as camera:
+            camera.wait_for_line("Camera cam-1 is in room cctv")
+            assert viewer.wait() == 0, viewer.output
+        assert camera.process.returncode == 0
+        assert "Traceback" not in camera.output
+    with av.open(str(picture)) as container:
+        assert read_counter(next(container.decode(video=0))) < 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["cctvsignal-camera", "--server=ws://127.0.0.1:9"], "cannot be reached"),
+        (["cctvsignal-camera", "--source=nothing"], "There is no source 'nothing'"),
+        (["cctvsignal-viewer", "--snapshot=a.png"], "--snapshot needs a --camera"),
+        (["cctvsignal-viewer", "--camera=cam-9", "--timeout=0.2"], "There is no camera 'cam-9'"),
+    ],
+)
+def test_a_command_that_cannot_go_on_says_why(
+    shared_server: Server, arguments: list[str], hint: str
+) -> None:
+    name, *options = arguments
+    environment = {"SERVER_URL": shared_server.websocket_url}
+    with command(script(name), *options, environment=environment) as running:
+        assert running.wait() == 1
+        assert hint in running.lines[-1]
+        assert "Traceback" not in running.output

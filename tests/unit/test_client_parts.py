@@ -1,0 +1,94 @@
+"""The parts of the Python clients that need no connection."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from cctvsignal_clients import (
+    CameraBusy,
+    CameraIdInUse,
+    RequestRefused,
+    SourceError,
+    ViewerClient,
+    open_source,
+)
+from cctvsignal_clients.errors import refusal
+from cctvsignal_clients.signaling import BACKOFF_MOST_SECONDS, backoff
+from cctvsignal_clients.sources.pattern import COUNTER_BITS, HEIGHT, WIDTH, draw, read_counter
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cctvsignal.messages import Error
+
+
+@given(st.integers(min_value=0, max_value=10_000), st.floats(min_value=0, max_value=1))
+def test_backoff_is_jittered_and_bounded(attempt: int, fraction: float) -> None:
+    assert 0 <= backoff(attempt, fraction) <= BACKOFF_MOST_SECONDS
+    assert backoff(0, fraction) <= 1
+    assert backoff(attempt, fraction) <= backoff(attempt + 1, fraction)
+    assert backoff(attempt, 0) == 0
+
+
+@given(st.integers(min_value=0, max_value=2**COUNTER_BITS - 1))
+def test_the_counter_of_a_test_picture_can_be_read(counter: int) -> None:
+    frame = draw(counter, datetime.now(UTC))
+    assert (frame.width, frame.height, frame.format.name) == (WIDTH, HEIGHT, "yuv420p")
+    assert read_counter(frame) == counter
+    assert read_counter(frame.reformat(width=320, height=240)) == counter
+
+
+def test_a_test_picture_has_the_clock_in_it() -> None:
+    noon = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+    first, same = (bytes(draw(1, noon).planes[0]) for _ in range(2))
+    later = bytes(draw(1, noon.replace(microsecond=123_000)).planes[0])
+    assert first == same
+    assert first != later
+
+
+@pytest.fixture
+def no_video(tmp_path: Path) -> Path:
+    path = tmp_path / "no-video.mp4"
+    path.write_text("this is not a video")
+    return path
+
+
+@pytest.mark.parametrize("word", ["", "tests", "file:", "file:/nowhere.mp4", "rtsp://example.com"])
+def test_a_source_that_is_not_there_is_a_clear_error(word: str) -> None:
+    with pytest.raises(SourceError, match=r"There is no (source|file)"):
+        open_source(word)
+
+
+def test_a_file_that_is_no_video_is_a_clear_error(no_video: Path) -> None:
+    with pytest.raises(SourceError, match="cannot be read as video"):
+        open_source(f"file:{no_video}")
+
+
+def test_each_refusal_has_its_type() -> None:
+    assert type(refusal(Error("cameraIdInUse", "taken"))) is CameraIdInUse
+    assert type(refusal(Error("cameraBusy", "full"))) is CameraBusy
+    other = refusal(Error("notJoined", "not yet"))
+    assert type(other) is RequestRefused
+    assert (other.code, str(other)) == ("notJoined", "not yet")
+
+
+def test_listeners_are_called_once_always_or_no_longer() -> None:
+    client = ViewerClient()
+    heard: list[str] = []
+
+    def always(argument: object) -> None:
+        heard.append(f"always {argument}")
+
+    def broken(argument: object) -> None:
+        raise RuntimeError("a listener's own problem")
+
+    client.on("error", broken)
+    client.on("error", always)
+    client.once("error", lambda argument: heard.append(f"once {argument}"))
+    client._emit("error", 1)
+    client._emit("error", 2)
+    client.off("error", always)
+    client.off("error", always)
+    client._emit("error", 3)
+    assert heard == ["always 1", "once 1", "always 2"]
