@@ -1,0 +1,83 @@
+/** The base of all errors of this package. `code` is one of `ERROR_CODES`, where a server said so. */
+export class ClientError extends Error {
+  /**
+   * @param {string} message
+   * @param {string} [code]
+   */
+  constructor(message, code) {
+    super(message);
+    this.name = new.target.name;
+    this.code = code;
+  }
+}
+
+/** The server cannot be reached, or the connection to it is gone. */
+export class ConnectionError extends ClientError {
+  /**
+   * @param {string} message
+   * @param {number} [closeCode] of the WebSocket
+   */
+  constructor(message, closeCode) {
+    super(message);
+    this.closeCode = closeCode;
+  }
+}
+
+/** The client itself ended what it had asked for. */
+export class CancelledError extends ClientError {}
+
+/** Nobody answered in time. */
+export class TimeoutError extends ClientError {
+  /** @param {string} message */
+  constructor(message) {
+    super(message, "timeout");
+  }
+}
+
+/** There is no such camera in the room: check its id, the room, and that it runs. */
+export class CameraNotFoundError extends ClientError {
+  /** @param {string} cameraId */
+  constructor(cameraId) {
+    super(`There is no camera ${cameraId} in the room.`);
+    this.cameraId = cameraId;
+  }
+}
+
+/** A session was agreed on or under way, and ended. `reason` is an `EndReason` of the viewer. */
+export class SessionFailedError extends ClientError {
+  /**
+   * @param {string} message
+   * @param {string} reason
+   */
+  constructor(message, reason) {
+    super(message);
+    this.reason = reason;
+  }
+}
+
+/** The server refused a message. */
+export class ServerError extends ClientError {}
+
+/** Another camera of the room has this id and is alive. */
+export class CameraIdInUseError extends ServerError {}
+
+/** The camera has as many viewers as it takes. */
+export class CameraBusyError extends ServerError {}
+
+/** Something in the message may not be, such as a character in a name. */
+export class InvalidMessageError extends ServerError {}
+
+/**
+ * The error for an `error` message of the server.
+ * @param {Record<string, any>} message
+ * @returns {ServerError}
+ */
+export function fromServer({ code, message }) {
+  const kinds = {
+    cameraBusy: CameraBusyError,
+    cameraIdInUse: CameraIdInUseError,
+    invalidMessage: InvalidMessageError,
+  };
+  const Kind = kinds[/** @type {keyof typeof kinds} */ (code)] ?? ServerError;
+  return new Kind(message, code);
+}

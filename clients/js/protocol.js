@@ -1,0 +1,60 @@
+/** The names of docs/protocol.md. A test compares them with what the server knows. */
+
+export const CLIENT_MESSAGES = [
+  "answer",
+  "bye",
+  "iceCandidate",
+  "join",
+  "leave",
+  "listCameras",
+  "offer",
+  "ping",
+  "requestStream",
+];
+
+export const SERVER_MESSAGES = [
+  "ack",
+  "answer",
+  "bye",
+  "cameraAvailable",
+  "cameraNotFound",
+  "cameraUnavailable",
+  "cameras",
+  "clientDisconnected",
+  "clientJoined",
+  "error",
+  "iceCandidate",
+  "joined",
+  "left",
+  "offer",
+  "pong",
+  "viewerRequest",
+  "welcome",
+];
+
+/** The `code` of an `error` (section 2.5). */
+export const ERROR_CODES = [
+  "cameraBusy",
+  "cameraIdInUse",
+  "forbidden",
+  "invalidJson",
+  "invalidMessage",
+  "notJoined",
+  "peerNotFound",
+  "rateLimited",
+  "resumeFailed",
+  "roomFull",
+  "serverBusy",
+  "unauthorized",
+  "unknownType",
+];
+
+/** The room of a client that names none. */
+export const DEFAULT_ROOM = "default";
+
+export const CLOSE_NORMAL = 1000;
+/** What a WebSocket reports when the connection was lost without a close frame; never sent. */
+export const CLOSE_ABNORMAL = 1006;
+export const CLOSE_REPLACED = 4409;
+/** Going away, lost, internal error, try again later: after these a client comes back (section 2.6). */
+export const RECONNECT_CODES = new Set([1001, CLOSE_ABNORMAL, 1011, 1013]);

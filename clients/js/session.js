@@ -1,0 +1,219 @@
+/**
+ * @typedef {object} SessionHooks
+ * @property {(message: Record<string, unknown>) => boolean} send to the server
+ * @property {() => RTCPeerConnection} newPeerConnection ready to negotiate: a camera adds its tracks
+ * @property {(session: Session, stream: MediaStream) => void} [onStream]
+ * @property {(session: Session) => void} [onState] connected, or no longer
+ * @property {(session: Session, reason: string) => void} onEnd once
+ */
+
+/**
+ * One peer connection with one other client, and the signaling for it.
+ *
+ * Everything runs in the order in which it came: browsers refuse an offer while they still work on an
+ * answer, and a candidate before its description.
+ */
+export class Session {
+  /** @type {RTCPeerConnection | null} */
+  #peer = null;
+  /** @type {SessionHooks} */
+  #hooks;
+  #work = Promise.resolve();
+  /** @type {(RTCIceCandidateInit | null)[]} */
+  #candidates = [];
+  /** @type {string | null} */
+  #remoteOrigin = null;
+
+  /**
+   * @param {string} peerId the client id of the other side
+   * @param {SessionHooks} hooks
+   */
+  constructor(peerId, hooks) {
+    /** @type {string} */
+    this.peerId = peerId;
+    this.#hooks = hooks;
+    this.ended = false;
+    /**
+     * The two sides can no longer signal, because one of them has another client id by now. What flows,
+     * flows on.
+     */
+    this.detached = false;
+  }
+
+  /** @returns {boolean} */
+  get connected() {
+    return this.#peer?.connectionState === "connected";
+  }
+
+  /** Make an offer with the tracks of this side. */
+  offer() {
+    this.#run(async () => {
+      const peer = this.#open();
+      await peer.setLocalDescription(await peer.createOffer());
+      this.#send("offer", { sdp: plain(peer.localDescription) });
+    });
+  }
+
+  /**
+   * Answer an offer of the other side.
+   * @param {RTCSessionDescriptionInit} description
+   */
+  acceptOffer(description) {
+    this.#run(async () => {
+      const origin = originOf(description);
+      // Another origin is another peer connection over there, and needs another one here.
+      const isNew = this.#remoteOrigin === null ? this.#peer?.localDescription : this.#remoteOrigin !== origin;
+      if (isNew) this.#discard();
+      const peer = this.#open();
+      this.#remoteOrigin = origin;
+      await peer.setRemoteDescription(description);
+      await this.#addCandidates();
+      await peer.setLocalDescription(await peer.createAnswer());
+      this.#send("answer", { sdp: plain(peer.localDescription) });
+    });
+  }
+
+  /**
+   * The answer of the other side to an offer of this one.
+   * @param {RTCSessionDescriptionInit} description
+   */
+  acceptAnswer(description) {
+    this.#run(async () => {
+      if (this.#peer?.signalingState !== "have-local-offer") return; // To an offer that is no more.
+      this.#remoteOrigin = originOf(description);
+      await this.#peer.setRemoteDescription(description);
+      await this.#addCandidates();
+    });
+  }
+
+  /**
+   * A candidate of the other side; it waits for the description if it came first.
+   * @param {RTCIceCandidateInit | null} candidate
+   */
+  addCandidate(candidate) {
+    this.#run(async () => {
+      this.#candidates.push(candidate);
+      if (this.#peer?.remoteDescription) await this.#addCandidates();
+    });
+  }
+
+  /**
+   * Send other tracks from now on.
+   * @param {MediaStream} stream
+   */
+  replaceTracks(stream) {
+    this.#run(async () => {
+      if (!this.#peer) return;
+      const senders = this.#peer.getSenders();
+      const unused = new Set(senders.filter((sender) => sender.track));
+      let needsOffer = false;
+      for (const track of stream.getTracks()) {
+        const sender = [...unused].find((one) => one.track?.kind === track.kind);
+        if (sender) {
+          unused.delete(sender);
+          await sender.replaceTrack(track);
+        } else {
+          this.#peer.addTrack(track, stream);
+          needsOffer = true;
+        }
+      }
+      for (const sender of unused) await sender.replaceTrack(null);
+      if (needsOffer && !this.detached) this.offer();
+    });
+  }
+
+  /**
+   * Nobody can reach the other side through the server any more. Media that flows may go on; without it
+   * there is nothing left to wait for.
+   */
+  detach() {
+    this.detached = true;
+    const state = this.#peer?.connectionState;
+    if (state !== "connected" && state !== "disconnected") this.end("failed");
+  }
+
+  /**
+   * @param {string} reason
+   * @param {boolean} [tell] whether the other side is to hear it
+   */
+  end(reason, tell = false) {
+    if (this.ended) return;
+    this.ended = true;
+    if (tell) this.#send("bye", { reason });
+    this.#discard();
+    this.#hooks.onEnd(this, reason);
+  }
+
+  /** @returns {RTCPeerConnection} */
+  #open() {
+    if (this.#peer) return this.#peer;
+    const peer = this.#hooks.newPeerConnection();
+    this.#peer = peer;
+    peer.onicecandidate = ({ candidate }) => {
+      this.#send("iceCandidate", { candidate: candidate ? (candidate.toJSON?.() ?? candidate) : null });
+    };
+    peer.ontrack = ({ streams, track }) => {
+      this.#hooks.onStream?.(this, streams[0] ?? new MediaStream([track]));
+    };
+    peer.onconnectionstatechange = () => {
+      const state = peer.connectionState;
+      // "disconnected" may pass, as when a phone goes from one network to another.
+      if (state === "failed" || state === "closed") this.end("failed", true);
+      else this.#hooks.onState?.(this);
+    };
+    return peer;
+  }
+
+  #discard() {
+    const peer = this.#peer;
+    this.#peer = null;
+    this.#remoteOrigin = null;
+    if (!peer) return;
+    this.#candidates = [];
+    peer.onicecandidate = peer.ontrack = peer.onconnectionstatechange = null;
+    peer.close();
+  }
+
+  async #addCandidates() {
+    for (const candidate of this.#candidates.splice(0)) {
+      try {
+        await this.#peer?.addIceCandidate(/** @type {RTCIceCandidateInit} */ (candidate));
+      } catch {
+        // One candidate of many: of an earlier description, or of a kind that this browser does not know.
+      }
+    }
+  }
+
+  /** @param {() => Promise<void>} step */
+  #run(step) {
+    this.#work = this.#work.then(async () => {
+      try {
+        if (!this.ended) await step();
+      } catch {
+        // After its end, everything fails, and means nothing.
+        this.end("failed", true);
+      }
+    });
+  }
+
+  /**
+   * @param {string} type
+   * @param {Record<string, unknown>} fields
+   */
+  #send(type, fields) {
+    if (!this.detached) this.#hooks.send({ type, target: this.peerId, ...fields });
+  }
+}
+
+/** @param {RTCSessionDescription | null} description */
+function plain(description) {
+  return { type: description?.type, sdp: description?.sdp };
+}
+
+/**
+ * What names the peer connection that made a description: the session id in its `o=` line (RFC 8866).
+ * @param {RTCSessionDescriptionInit} description
+ */
+function originOf({ sdp }) {
+  return /^o=\S+ (\S+)/m.exec(sdp ?? "")?.[1] ?? "";
+}

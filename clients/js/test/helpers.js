@@ -1,0 +1,165 @@
+import { mock } from "node:test";
+
+/** A WebSocket whose server is the test. */
+export class FakeSocket extends EventTarget {
+  /** @type {FakeSocket[]} */
+  static all = [];
+
+  static get last() {
+    return FakeSocket.all[FakeSocket.all.length - 1];
+  }
+
+  readyState = 0;
+  sent = [];
+
+  constructor(url) {
+    super();
+    this.url = url;
+    FakeSocket.all.push(this);
+  }
+
+  send(text) {
+    this.sent.push(JSON.parse(text));
+  }
+
+  close() {
+    this.readyState = 3;
+  }
+
+  // --- what the server does ---
+
+  receive(message) {
+    this.readyState = 1;
+    this.dispatchEvent(Object.assign(new Event("message"), { data: JSON.stringify(message) }));
+  }
+
+  drop(code, reason = "") {
+    this.readyState = 3;
+    this.dispatchEvent(Object.assign(new Event("close"), { code, reason }));
+  }
+
+  welcome(clientId = "me") {
+    this.receive({ type: "welcome", clientId, protocol: 1, iceServers: [], authenticated: false });
+  }
+
+  /** Answer the last message of a type. */
+  answer(type, answer) {
+    this.receive({ ...answer, requestId: this.lastOf(type).requestId });
+  }
+
+  /** Let the client in. */
+  admit(clientId = "me") {
+    this.welcome(clientId);
+    this.answer("join", { type: "joined", room: this.lastOf("join").room });
+  }
+
+  lastOf(type) {
+    return this.sent.filter((message) => message.type === type).pop();
+  }
+}
+
+/** An RTCPeerConnection that writes down what is asked of it. */
+export class FakePeer {
+  /** @type {FakePeer[]} */
+  static all = [];
+
+  static get last() {
+    return FakePeer.all[FakePeer.all.length - 1];
+  }
+
+  connectionState = "new";
+  signalingState = "stable";
+  localDescription = null;
+  remoteDescription = null;
+  candidates = [];
+  tracks = [];
+  closed = false;
+
+  constructor(configuration) {
+    this.configuration = configuration;
+    FakePeer.all.push(this);
+  }
+
+  addTrack(track) {
+    this.tracks.push(track);
+  }
+
+  getSenders() {
+    return this.tracks.map((track) => ({ track, replaceTrack: async () => {} }));
+  }
+
+  async createOffer() {
+    return { type: "offer", sdp: sdp(`local${FakePeer.all.length}`) };
+  }
+
+  async createAnswer() {
+    return { type: "answer", sdp: sdp(`local${FakePeer.all.length}`) };
+  }
+
+  async setLocalDescription(description) {
+    this.localDescription = description;
+    this.signalingState = description.type === "offer" ? "have-local-offer" : "stable";
+  }
+
+  async setRemoteDescription(description) {
+    if (description.sdp === "broken") throw new Error("broken");
+    this.remoteDescription = description;
+    this.signalingState = description.type === "offer" ? "have-remote-offer" : "stable";
+  }
+
+  async addIceCandidate(candidate) {
+    if (!this.remoteDescription) throw new Error("too early");
+    this.candidates.push(candidate);
+  }
+
+  close() {
+    this.closed = true;
+  }
+
+  // --- what the network does ---
+
+  become(state) {
+    this.connectionState = state;
+    this.onconnectionstatechange?.();
+  }
+
+  flow(stream = {}) {
+    this.ontrack?.({ streams: [stream], track: {} });
+    this.become("connected");
+  }
+}
+
+export const OPTIONS = { url: "ws://server/ws", WebSocket: FakeSocket, RTCPeerConnection: FakePeer };
+
+export function sdp(origin) {
+  return `v=0\r\no=- ${origin} 2 IN IP4 127.0.0.1\r\n`;
+}
+
+/** The events of these types, as they come. */
+export function record(client, ...types) {
+  const events = [];
+  for (const type of types) client.on(type, (detail) => events.push({ type, ...detail }));
+  return events;
+}
+
+/** Let everything asynchronous happen that waits for no timer. */
+export async function settle() {
+  for (let turn = 0; turn < 30; turn++) await Promise.resolve();
+}
+
+/** Make time stand still, and chance certain: retries take their longest delay. */
+export function stopTime() {
+  try {
+    mock.timers.enable({ apis: ["setTimeout"] });
+  } catch {
+    mock.timers.enable(["setTimeout"]); // Before Node 20.11.
+  }
+  mock.method(Math, "random", () => 0.999999);
+}
+
+export function startTime() {
+  mock.timers.reset();
+  mock.restoreAll();
+}
+
+export const tick = (milliseconds) => mock.timers.tick(milliseconds);

@@ -1,0 +1,36 @@
+import { texts } from "./texts.js";
+
+export const DEFAULT_ROOM = "cctv";
+
+/** @param {string} id */
+export const element = (id) => document.getElementById(id);
+
+/**
+ * A part of the page's address after the question mark.
+ * @param {string} name
+ * @param {string} fallback
+ */
+export function fromAddress(name, fallback) {
+  return new URLSearchParams(location.search).get(name)?.trim() || fallback;
+}
+
+/** Put the texts into the elements that name one. */
+export function fillTexts() {
+  for (const one of document.querySelectorAll("[data-text]")) one.textContent = texts[one.dataset.text];
+}
+
+/**
+ * Say in one sentence how things are. What is already there is not said again by screen readers.
+ * @param {string} state for the colour
+ * @param {string} text
+ */
+export function showStatus(state, text) {
+  const status = element("status");
+  status.dataset.state = state;
+  if (status.textContent !== text) status.textContent = text;
+}
+
+/** A page that comes back out of the browser's cache has lost all its connections: start it afresh. */
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted) location.reload();
+});
