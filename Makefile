@@ -1,0 +1,73 @@
+# make run    start the server on port 8080 with the web app
+# make test   everything that is tested, in under 15 minutes
+# make help   the rest
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8080
+PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+.PHONY: help run test test-long check unit integration browser javascript pythons bench bench-quick clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+run: $(VENV)/run.stamp ## start the server on port 8080 (PORT=... for another) with the web app
+	@$(BIN)/cctvsignal --port $(PORT)
+
+test: check unit integration browser javascript ## everything that is tested, in under 15 minutes
+	@$(BIN)/coverage combine -q
+	@$(BIN)/coverage report
+	@echo "All tests passed."
+
+test-long: test pythons ## the same, then longer searches and every Python of this machine
+	HYPOTHESIS_PROFILE=long $(BIN)/pytest tests/unit
+
+check: $(VENV)/test.stamp ## types, style and lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: $(VENV)/test.stamp ## the rules, without a socket
+	rm -f .coverage*
+	$(BIN)/coverage run -m pytest tests/unit
+
+integration: $(VENV)/test.stamp ## real servers, real clients, real media
+	$(BIN)/coverage run -m pytest tests/integration
+
+browser: $(VENV)/test.stamp ## the pages in a real Chromium
+	@tests/install-browser.sh
+	$(BIN)/pytest -p no:twisted -o addopts="-ra --strict-markers" tests/browser
+
+javascript: ## the JavaScript client under Node's own test runner
+	@tests/install-node.sh
+	node --test clients/js/test/*.test.js
+
+pythons: $(VENV)/test.stamp ## unit and integration tests on every other Python of this machine
+	@tests/all-pythons.sh
+
+bench: $(VENV)/test.stamp ## compare with a plain Node server (needs npm)
+	$(BIN)/python -m benchmarks
+
+bench-quick: $(VENV)/test.stamp ## the same in under a minute
+	$(BIN)/python -m benchmarks --quick
+
+clean: ## remove what the targets above have made
+	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache benchmarks/node/node_modules
+
+$(VENV)/python.stamp:
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" tests/make-venv.sh
+	@touch $@
+
+# The stamps are as old as the last install: a second run costs nothing.
+$(VENV)/run.stamp: $(VENV)/python.stamp pyproject.toml
+	@echo "Installing cctvsignal into $(VENV) ..."
+	@$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/python.stamp pyproject.toml
+	@echo "Installing cctvsignal and what its tests need into $(VENV) ..."
+	@$(BIN)/pip install --quiet --editable '.[all]' --group dev
+	@touch $@ $(VENV)/run.stamp

@@ -1,0 +1,145 @@
+"""The rules of docs/architecture.md that a machine can check."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from cctvsignal import messages
+from cctvsignal.options import SETTINGS
+
+REPOSITORY = Path(__file__).parent.parent.parent
+PACKAGES = [REPOSITORY / "cctvsignal", REPOSITORY / "clients" / "cctvsignal_clients"]
+
+PURE = {"messages", "validation", "repetition", "registry", "hub"}
+"""Floors 0 and 1 of the server: no I/O, and of the project only each other."""
+MAY_IMPORT = {
+    "validation": set(),
+    "repetition": set(),
+    "messages": {"validation"},
+    "registry": {"messages", "repetition"},
+    "hub": {"messages", "registry"},
+    "logs": set(),
+    "websocket": {"messages", "registry", "hub"},
+    "site": set(),
+    "options": {"logs"},
+    "service": {"messages", "hub", "logs", "options", "site", "websocket"},
+    "tap": {"options", "service"},
+    "__main__": {"options", "service"},
+}
+"""A module of the server imports only from floors below it."""
+PURE_LIBRARIES = {"msgspec"} | set(sys.stdlib_module_names) - {
+    "asyncio",
+    "http",
+    "os",
+    "select",
+    "selectors",
+    "socket",
+    "ssl",
+    "subprocess",
+    "threading",
+    "time",
+}
+MAX_LINES = 400
+
+
+def modules(*folders: Path) -> list[Path]:
+    return sorted(path for folder in folders for path in folder.rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, relative ones with their dot."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level and node.module is None:
+                yield from ("." + alias.name for alias in node.names)
+            else:
+                yield "." * node.level + (node.module or "")
+
+
+@pytest.mark.parametrize("name", sorted(MAY_IMPORT))
+def test_a_module_of_the_server_imports_only_from_below(name: str) -> None:
+    path = REPOSITORY / "cctvsignal" / f"{name}.py"
+    own = {module[1:] for module in imports(path) if module.startswith(".")} - {"__version__"}
+    assert own <= MAY_IMPORT[name]
+    assert not any(module.startswith(("cctvsignal", "tests")) for module in imports(path))
+
+
+def test_every_module_of_the_server_has_a_floor() -> None:
+    found = {path.stem for path in modules(REPOSITORY / "cctvsignal")} - {"__init__"}
+    assert found == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("name", sorted(PURE))
+def test_the_core_does_no_io(name: str) -> None:
+    found = set(imports(REPOSITORY / "cctvsignal" / f"{name}.py"))
+    libraries = {module.partition(".")[0] for module in found if not module.startswith(".")}
+    assert libraries <= PURE_LIBRARIES
+
+
+def test_the_websocket_knows_nothing_of_http_pages() -> None:
+    found = set(imports(REPOSITORY / "cctvsignal" / "websocket.py"))
+    assert not {module for module in found if module.startswith(("klein", "twisted.web"))}
+
+
+def test_only_the_options_read_the_environment() -> None:
+    for path in modules(REPOSITORY / "cctvsignal"):
+        if path.stem != "options":
+            assert "environ" not in path.read_text(encoding="utf-8"), path
+
+
+def test_clients_import_only_the_messages_of_the_server() -> None:
+    for path in modules(REPOSITORY / "clients" / "cctvsignal_clients"):
+        found = {module for module in imports(path) if re.match(r"cctvsignal(\.|$)", module)}
+        assert found <= {"cctvsignal", "cctvsignal.messages"}, path
+
+
+@pytest.mark.parametrize("path", modules(*PACKAGES), ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_a_module_is_short_enough_to_be_read(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+
+
+def test_the_javascript_client_has_the_same_constants() -> None:
+    text = (REPOSITORY / "clients" / "js" / "protocol.js").read_text(encoding="utf-8")
+
+    def constant(name: str) -> set[str]:
+        match = re.search(rf"export const {name} = .*?\[(.*?)\]", text, re.DOTALL)
+        assert match is not None, name
+        return set(re.findall(r'"(\w+)"', match.group(1)))
+
+    assert constant("CLIENT_MESSAGES") == messages.CLIENT_MESSAGE_TYPES
+    assert constant("SERVER_MESSAGES") == messages.SERVER_MESSAGE_TYPES
+    assert constant("ERROR_CODES") == set(get_args(messages.ErrorCode))
+
+
+def rows(section: str, text: str) -> set[str]:
+    """The names in the first column of the tables below a heading of the documentation."""
+    below = re.split(rf"^#+ .*{section}$", text, maxsplit=1, flags=re.MULTILINE)[1]
+    table = re.split("^#", below, maxsplit=1, flags=re.MULTILINE)[0]
+    return set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
+
+
+@pytest.mark.parametrize("document", ["docs/protocol.md", "README.md"])
+def test_the_message_tables_of_the_documents_are_complete(document: str) -> None:
+    text = (REPOSITORY / document).read_text(encoding="utf-8")
+    assert rows("From clients", text) == messages.CLIENT_MESSAGE_TYPES
+    assert rows("From the server", text) == messages.SERVER_MESSAGE_TYPES
+
+
+def test_the_documents_name_every_error_code() -> None:
+    text = (REPOSITORY / "docs" / "protocol.md").read_text(encoding="utf-8")
+    assert set(get_args(messages.ErrorCode)) <= rows("Errors", text)
+
+
+def test_the_documents_name_every_option() -> None:
+    text = (REPOSITORY / "docs" / "deployment.md").read_text(encoding="utf-8")
+    for setting in SETTINGS:
+        assert f"| `--{setting.name}` | `{setting.variable}` |" in text
