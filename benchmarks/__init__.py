@@ -1,0 +1,1 @@
+"""Measures the server beside a plain Node relay: `python -m benchmarks`."""
