@@ -43,7 +43,7 @@ browser: $(VENV)/test.stamp ## the pages in a real Chromium
 
 javascript: ## the JavaScript client under Node's own test runner
 	@tests/install-node.sh
-	node --test clients/js/test/*.test.js
+	node --test tests/javascript/*.test.js
 
 pythons: $(VENV)/test.stamp ## unit and integration tests on every other Python of this machine
 	@tests/all-pythons.sh

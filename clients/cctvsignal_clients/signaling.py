@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import itertools
 import random
 import socket
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self, TypeVar
 
@@ -83,7 +83,6 @@ class WebRTCCCTVClient:
         self._socket: _Socket | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._answers: dict[str, asyncio.Future[ServerMessage]] = {}
-        self._request_numbers = itertools.count(1)
         self._handlers: Mapping[type, Callable[[Any], None]] = {messages.Welcome: self._on_welcome}
 
     # --- life
@@ -166,7 +165,8 @@ class WebRTCCCTVClient:
         """Send a message and wait for the answer to it; raises its refusal."""
         if self._socket is None:
             raise ConnectionFailed(f"There is no connection to {self.server} at the moment.")
-        request_id = message.request_id = str(next(self._request_numbers))
+        # Cameras see the request ids of viewers, and must not take them for their own.
+        request_id = message.request_id = uuid.uuid4().hex
         if isinstance(message, messages.AcknowledgedMessage):
             message.ack = True  # Success has no other answer.
         answer = self._answers[request_id] = asyncio.get_running_loop().create_future()

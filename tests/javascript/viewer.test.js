@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 
-import { ViewerClient } from "../index.js";
+import { ViewerClient } from "../../clients/js/index.js";
 import { FakePeer, FakeSocket, OPTIONS, record, sdp, settle, startTime, stopTime, tick } from "./helpers.js";
 
 const PORCH = { type: "cameraAvailable", cameraId: "porch", clientId: "C" };

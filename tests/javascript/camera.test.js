@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 
-import { CameraClient } from "../index.js";
+import { CameraClient } from "../../clients/js/index.js";
 import { FakePeer, FakeSocket, OPTIONS, record, sdp, settle, startTime, stopTime, tick } from "./helpers.js";
 
 const STREAM = { getTracks: () => [{ kind: "video" }, { kind: "audio" }] };
