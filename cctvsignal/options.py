@@ -83,6 +83,11 @@ class Setting:
     help: str
     short: str | None = None
 
+    @property
+    def explanation(self) -> str:
+        """What --help says of it."""
+        return f"{self.help} [default: {self.default or 'none'}; environment: {self.variable}]"
+
 
 SETTINGS: Final = (
     Setting("port", "PORT", "8080", _port, "The port to listen on, on all addresses.", "p"),
@@ -154,7 +159,7 @@ class Options(usage.Options):
             setting.name,
             setting.short,
             None,
-            f"{setting.help} [default: {setting.default or 'none'}; environment: {setting.variable}]",
+            setting.explanation,
         ]
         for setting in SETTINGS
         if setting.name != "listen"
@@ -169,9 +174,7 @@ class Options(usage.Options):
         # usage.Options shows the text below as the help of --listen.
         self["listen"] = f"{self['listen'] or ''} {endpoint}"
 
-    opt_listen.__doc__ = next(
-        f"{s.help} [environment: {s.variable}]" for s in SETTINGS if s.name == "listen"
-    )
+    opt_listen.__doc__ = next(setting.explanation for setting in SETTINGS if setting.name == "listen")
 
     def opt_version(self) -> None:
         """Show the version and exit."""
