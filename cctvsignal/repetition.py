@@ -9,7 +9,9 @@ from typing import Final
 REPEAT_SECONDS: Final = 60.0
 """How long an answer is kept for a repetition."""
 ANSWERS_KEPT: Final = 256
-"""How many answers are kept for one client; the oldest gives way."""
+"""How many messages are kept for one client; the oldest gives way."""
+BYTES_KEPT: Final = 256 * 1024
+"""How long their answers may be together: a list of cameras can be long."""
 
 
 @dataclass(eq=False, slots=True)
@@ -29,22 +31,25 @@ class Kept:
 class Repetitions:
     """The messages of one client that carried a `requestId`."""
 
-    __slots__ = ("_kept",)
+    __slots__ = ("_bytes", "_kept")
 
     def __init__(self) -> None:
         self._kept: dict[str, Kept] = {}
+        self._bytes = 0
 
     def before(self, request_id: str, content: bytes, now: float) -> Kept | None:
         """The message that carried this id before; None for a new one, which is kept from now on."""
         kept = self._kept
         if request_id in kept and now - kept[request_id].at < REPEAT_SECONDS:
             return kept[request_id]
-        kept.pop(request_id, None)
+        # The ids are in the order of their age, and this one is about to be the youngest.
+        if request_id in kept:
+            self._forget(request_id)
         while kept:
             oldest = next(iter(kept))
             if len(kept) < ANSWERS_KEPT and now - kept[oldest].at < REPEAT_SECONDS:
                 break
-            del kept[oldest]
+            self._forget(oldest)
         kept[request_id] = Kept(now, _digest(content))
         return None
 
@@ -52,6 +57,12 @@ class Repetitions:
         """Keep an answer to the message with this id."""
         if request_id in self._kept:
             self._kept[request_id].answers.append(frame)
+            self._bytes += len(frame)
+            while self._bytes > BYTES_KEPT:
+                self._forget(next(iter(self._kept)))
+
+    def _forget(self, request_id: str) -> None:
+        self._bytes -= sum(map(len, self._kept.pop(request_id).answers))
 
 
 def _digest(content: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cctvsignal.repetition import ANSWERS_KEPT, REPEAT_SECONDS, Kept, Repetitions
+from cctvsignal.repetition import ANSWERS_KEPT, BYTES_KEPT, REPEAT_SECONDS, Kept, Repetitions
 
 
 def keep(repetitions: Repetitions, request_id: str, content: bytes, now: float) -> None:
@@ -86,3 +86,19 @@ def test_a_repetition_makes_nothing_give_way() -> None:
     for _ in range(2):
         for number in reversed(range(ANSWERS_KEPT)):
             again(repetitions, str(number), 1.0)
+
+
+def test_long_answers_push_out_the_oldest_ones() -> None:
+    repetitions = Repetitions()
+    for number in range(4):
+        keep(repetitions, str(number), b"content", 0.0)
+        repetitions.answered(str(number), b"x" * (BYTES_KEPT // 3))
+    keep(repetitions, "0", b"content", 1.0)
+    assert all(again(repetitions, str(number), 1.0).answers for number in (1, 2, 3))
+
+
+def test_an_answer_that_is_too_long_is_not_kept() -> None:
+    repetitions = Repetitions()
+    keep(repetitions, "1", b"content", 0.0)
+    repetitions.answered("1", b"x" * (BYTES_KEPT + 1))
+    keep(repetitions, "1", b"content", 0.0)
