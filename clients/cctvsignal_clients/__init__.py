@@ -9,12 +9,13 @@ from .errors import (
     CameraNotFound,
     ClientError,
     ConnectionFailed,
+    InvalidOption,
     MediaFailed,
     RequestRefused,
     RequestTimeout,
     SourceError,
 )
-from .signaling import WebRTCCCTVClient
+from .signaling import Disconnected, WebRTCCCTVClient
 from .sources import open_source
 from .viewer import Stream, ViewerClient
 
@@ -25,6 +26,8 @@ __all__ = [
     "CameraNotFound",
     "ClientError",
     "ConnectionFailed",
+    "Disconnected",
+    "InvalidOption",
     "MediaFailed",
     "RequestRefused",
     "RequestTimeout",

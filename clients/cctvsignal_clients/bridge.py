@@ -25,7 +25,7 @@ _tasks: set[asyncio.Task[Any]] = set()
 class Result(Deferred[T]):
     """The outcome of an asyncio task: a Deferred, which an asyncio task can await, too.
 
-    Cancelling it cancels the task.
+    Cancelling it cancels the task, which still tidies up.
     """
 
     def __init__(self, task: asyncio.Task[T]) -> None:
@@ -49,6 +49,12 @@ class Result(Deferred[T]):
         self.addErrback(lambda _: None)
         self._task.add_done_callback(wake, context=context)
 
+    def cancel(self, message: object = None) -> bool:  # type: ignore[override]
+        """Cancel the task. asyncio gives a message, and asks whether there was something to cancel."""
+        running = not self._task.done()
+        super().cancel()
+        return running
+
     @staticmethod
     def _cancel_task(result: Deferred[T]) -> None:
         assert isinstance(result, Result)
@@ -56,8 +62,9 @@ class Result(Deferred[T]):
 
     def _finished(self, task: asyncio.Task[T]) -> None:
         if self.called:
-            return
-        if task.cancelled():
+            # It was cancelled, and its owner has been told so; asyncio would complain of an unseen error.
+            _ = task.cancelled() or task.exception()
+        elif task.cancelled():
             self.cancel()
         elif error := task.exception():
             self.errback(Failure(error))

@@ -12,14 +12,14 @@ from cctvsignal.messages import CameraMeta, IceServer
 
 from . import bridge
 from .bridge import Result
-from .peer import Negotiation, PeerSession
-from .signaling import WebRTCCCTVClient
+from .peer import PeerSession
+from .sessions import SessionClient
 from .sources import Source, open_source
 
 log = Logger()
 
 
-class CameraClient(WebRTCCCTVClient):
+class CameraClient(SessionClient):
     """A camera with this `camera_id`; see `WebRTCCCTVClient` for the other arguments.
 
     `register` makes it known, `start_streaming` gives it a source. It makes an offer to every viewer that
@@ -43,14 +43,10 @@ class CameraClient(WebRTCCCTVClient):
         self.camera_id = camera_id
         self.max_viewers = max_viewers
         self._source: Source | None = None
-        self._sessions: dict[str, PeerSession] = {}
         self._handlers = {
             **self._handlers,
-            messages.ViewerRequest: lambda request: self._start_session(request.viewer_id, None),
-            messages.RelayedOffer: lambda offer: self._start_session(offer.sender, offer),
-            messages.RelayedAnswer: self._take,
-            messages.RelayedIceCandidate: self._take,
-            messages.RelayedBye: lambda bye: self._end_session(bye.sender),
+            messages.ViewerRequest: self._on_request,
+            messages.RelayedOffer: self._on_offer,
         }
 
     def register(self) -> Result[None]:
@@ -92,8 +88,7 @@ class CameraClient(WebRTCCCTVClient):
 
     async def _stop_streaming(self) -> None:
         source, self._source = self._source, None
-        for session in list(self._sessions.values()):
-            await session.end("the camera stopped")
+        await self._end_sessions("the camera stopped")
         if source is not None:
             await source.stop()
 
@@ -103,43 +98,25 @@ class CameraClient(WebRTCCCTVClient):
     def _tracks(self) -> Sequence[MediaStreamTrack]:
         return [] if self._source is None else [self._source.track()]
 
-    def _start_session(self, viewer_id: str, offer: messages.RelayedOffer | None) -> None:
+    def _start_session(self, viewer_id: str) -> PeerSession | None:
         if self._source is None:
             log.info("{viewer} asks for a camera that does not stream", viewer=viewer_id)
             self._send(messages.Bye(target=viewer_id, reason="the camera does not stream"))
-            return
-        before = self._sessions.get(viewer_id)
-        session = PeerSession(viewer_id, self._current_ice_servers, self._send, self._session_ended)
-        self._sessions[viewer_id] = session
+            return None
+        session = self._new_session(viewer_id, self._tracks)
         self._emit("viewersChanged", self.viewers)
-        bridge.background(self._negotiate(session, offer, before))
+        return session
 
-    async def _negotiate(
-        self, session: PeerSession, offer: messages.RelayedOffer | None, before: PeerSession | None
-    ) -> None:
-        try:
-            if before is not None:
-                await before.end("the viewer asked again", tell=False)
-            if offer is None:
-                await session.offer(self._tracks())
-            else:
-                await session.answer(offer, self._tracks())
-        except Exception:
-            # What a viewer sends is not under our control, and aiortc raises many things for it.
-            log.failure("no session with {viewer}", viewer=session.peer_id)
-            await session.end("the camera could not make sense of the viewer's message")
+    def _on_request(self, request: messages.ViewerRequest) -> None:
+        if session := self._start_session(request.viewer_id):
+            session.offer()
 
-    def _take(self, message: Negotiation) -> None:
-        session = self._sessions.get(message.sender)
-        if session is not None:
-            session.take(message)
-
-    def _end_session(self, viewer_id: str) -> None:
-        session = self._sessions.get(viewer_id)
-        if session is not None:
-            bridge.background(session.end("the viewer said bye", tell=False))
+    def _on_offer(self, offer: messages.RelayedOffer) -> None:
+        if session := self._start_session(offer.sender):
+            session.take(offer)
 
     def _session_ended(self, session: PeerSession) -> None:
-        if self._sessions.get(session.peer_id) is session:
-            del self._sessions[session.peer_id]
+        before = self.viewers
+        super()._session_ended(session)
+        if self.viewers != before:
             self._emit("viewersChanged", self.viewers)

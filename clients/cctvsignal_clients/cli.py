@@ -13,9 +13,11 @@ from typing import Any
 
 try:
     from .camera import CameraClient
-    from .errors import ClientError
+    from .errors import ClientError, ConnectionFailed, MediaFailed
+    from .retry import CLOSE_REPLACED, STAYS_AWAY_AFTER
+    from .signaling import Disconnected, WebRTCCCTVClient
     from .sources import open_source
-    from .viewer import ViewerClient
+    from .viewer import Stream, ViewerClient
 except ModuleNotFoundError as missing:
     raise SystemExit(
         f"{missing.name} is not installed, which clients need: pip install 'cctvsignal[clients]'"
@@ -56,18 +58,14 @@ async def _camera(arguments: argparse.Namespace) -> None:
     source = open_source(arguments.source)
     client = CameraClient(arguments.server, room=arguments.room, camera_id=arguments.id)
 
-    def gone(_: object) -> None:
-        print("The server is gone; trying to come back.", flush=True)
-
     client.on("roomJoined", lambda room: print(f"Camera {client.camera_id} is in room {room}.", flush=True))
     client.on("viewersChanged", lambda viewers: print(f"Viewers: {len(viewers)}", flush=True))
-    client.on("disconnected", gone)
+    refused = _watch_connection(client)
     try:
         await client.start_streaming(source)
         await client.register()
-        await asyncio.Event().wait()
+        await refused
     finally:
-        client.off("disconnected", gone)
         await client.close()
 
 
@@ -76,17 +74,18 @@ async def _viewer(arguments: argparse.Namespace) -> None:
         raise SystemExit("cctvsignal-viewer: --snapshot needs a --camera to take it from")
     async with ViewerClient(arguments.server, room=arguments.room) as client:
         print(f"In room {client.room}.", flush=True)
+        refused = _watch_connection(client)
         if not arguments.camera:
             for camera_id in client.cameras:
                 print(f"+ {camera_id}", flush=True)
             client.on("cameraAvailable", lambda camera: print(f"+ {camera.camera_id}", flush=True))
             client.on("cameraUnavailable", lambda camera: print(f"- {camera.camera_id}", flush=True))
-            await asyncio.Event().wait()
+            await refused
         print(f"Waiting for camera {arguments.camera} ...", flush=True)
         await client.wait_for_camera(arguments.camera, arguments.timeout)
         stream = await client.request_stream(arguments.camera, arguments.timeout)
         if arguments.snapshot:
-            await asyncio.wait_for(_deferred(stream.snapshot(arguments.snapshot)), arguments.timeout)
+            await _snapshot(stream, arguments.snapshot, arguments.timeout)
             print(f"Saved {arguments.snapshot}.", flush=True)
             return
         frames = 0
@@ -97,8 +96,30 @@ async def _viewer(arguments: argparse.Namespace) -> None:
         print(f"Camera {arguments.camera} ended after {frames} pictures.", flush=True)
 
 
-async def _deferred(result: Any) -> None:
-    await result
+async def _snapshot(stream: Stream, path: str, timeout: float) -> None:
+    try:
+        async with asyncio.timeout(timeout):
+            await stream.snapshot(path)
+    except TimeoutError:
+        raise MediaFailed(f"Camera {stream.camera_id} sent no picture within {timeout:g} s.") from None
+
+
+def _watch_connection(client: WebRTCCCTVClient) -> asyncio.Future[None]:
+    """Say what becomes of the connection; the future fails when the server wants to see no more of it."""
+    refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def disconnected(event: Disconnected) -> None:
+        if event.code == CLOSE_REPLACED:
+            print("Another camera has taken this id; trying to come back in a minute.", flush=True)
+        elif event.will_reconnect:
+            print("The server is gone; trying to come back.", flush=True)
+        elif event.code in STAYS_AWAY_AFTER and not refused.done():
+            text = f"{client.server} closed the connection for good (close code {event.code})."
+            refused.set_exception(ConnectionFailed(text, event.code))
+            refused.exception()  # A viewer of a stream may not look.
+
+    client.on("disconnected", disconnected)
+    return refused
 
 
 def _parser(description: str, examples: str) -> argparse.ArgumentParser:
@@ -132,7 +153,11 @@ def _run(
 ) -> None:
     arguments = parser.parse_args()
     try:
-        asyncio.run(_until_ended(command(arguments), arguments.exit_after))
+        # Twisted needs the selector loop, which is not the default on Windows.
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(_until_ended(command(arguments), arguments.exit_after))
+    except KeyboardInterrupt:
+        pass  # Ctrl-C on Windows.
     except (ClientError, ValueError, OSError) as error:
         sys.exit(f"{parser.prog}: {error}")
 

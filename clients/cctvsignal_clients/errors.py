@@ -9,8 +9,16 @@ class ClientError(Exception):
     """The base of all errors of this package."""
 
 
+class InvalidOption(ClientError, ValueError):
+    """A server URL, room, camera id or meta that may not be so; the text says which rule it breaks."""
+
+
 class ConnectionFailed(ClientError):
-    """The server cannot be reached, or the connection to it is gone."""
+    """The server cannot be reached, or the connection to it is gone, with `close_code` if it closed it."""
+
+    def __init__(self, message: str, close_code: int | None = None) -> None:
+        super().__init__(message)
+        self.close_code = close_code
 
 
 class RequestRefused(ClientError):
@@ -38,7 +46,7 @@ class RequestTimeout(ClientError):
 
 
 class MediaFailed(ClientError):
-    """Signaling worked, but no media path was found (ICE): check firewalls, or configure a TURN server."""
+    """No pictures came: no media path was found (ICE), or the other side ended the session."""
 
 
 class SourceError(ClientError):

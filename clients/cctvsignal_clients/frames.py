@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from fractions import Fraction
+from weakref import WeakSet
 
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import VideoFrame
 
 from . import bridge
 from .bridge import Result
-
-CLOCK_RATE = 90_000
-"""The clock of video in RTP (RFC 3551, section 5): ticks a second."""
 
 
 class FrameReader:
@@ -53,7 +50,8 @@ class FrameFeed:
     """What a source or a received track puts its frames into."""
 
     def __init__(self) -> None:
-        self._readers: set[FrameReader] = set()
+        # Whoever breaks out of an `async for` tells nobody.
+        self._readers: WeakSet[FrameReader] = WeakSet()
         self._ended = False
 
     @property
@@ -62,7 +60,7 @@ class FrameFeed:
         return len(self._readers)
 
     def put(self, frame: VideoFrame) -> None:
-        """Hand a frame to all readers."""
+        """Hand a frame to all readers. Nobody may change it from here on."""
         for reader in self._readers:
             reader._put(frame)
 
@@ -108,22 +106,16 @@ class FeedTrack(MediaStreamTrack):
     def __init__(self, feed: FrameFeed) -> None:
         super().__init__()
         self._reader = feed.read(keep=1)
-        self._begin: float | None = None
 
     async def recv(self) -> VideoFrame:
-        """The next frame, stamped with the time it is sent at."""
+        """The next frame."""
         if self.readyState != "live":
             raise MediaStreamError
         try:
-            frame = await self._reader.next()
+            return await self._reader.next()
         except StopAsyncIteration:
             self.stop()
             raise MediaStreamError from None
-        now = asyncio.get_running_loop().time()
-        if self._begin is None:
-            self._begin = now
-        frame.pts, frame.time_base = int((now - self._begin) * CLOCK_RATE), Fraction(1, CLOCK_RATE)
-        return frame
 
     def stop(self) -> None:
         super().stop()

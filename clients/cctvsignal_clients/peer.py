@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
@@ -21,7 +21,7 @@ from .errors import MediaFailed
 CONNECT_SECONDS: Final = 15.0
 """aiortc alone takes 34 s to notice that nobody is there."""
 
-Negotiation: TypeAlias = messages.RelayedAnswer | messages.RelayedIceCandidate
+Negotiation: TypeAlias = messages.RelayedOffer | messages.RelayedAnswer | messages.RelayedIceCandidate
 
 log = Logger()
 
@@ -42,10 +42,10 @@ class Candidate(msgspec.Struct, rename="camel"):
 
 
 class PeerSession:
-    """A session with the client `peer_id`.
+    """A session with the client `peer_id`; messages of others must not be given to it.
 
     `send` passes on messages to the server; `on_end` is called once, when the session is over for whatever
-    reason, by then closed and freed.
+    reason, by then closed and freed. `tracks` makes what this side sends, when it is needed.
     """
 
     def __init__(
@@ -54,79 +54,130 @@ class PeerSession:
         ice_servers: Sequence[IceServer],
         send: Callable[[ClientMessage], None],
         on_end: Callable[[PeerSession], None],
+        tracks: Callable[[], Sequence[MediaStreamTrack]] = tuple,
     ) -> None:
         self.peer_id = peer_id
         self._send = send
         self._on_end = on_end
+        self._tracks = tracks
         # aiortc asks Google's STUN server where it is given no list at all.
         servers = [RTCIceServer(server.urls, server.username, server.credential) for server in ice_servers]
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=servers))
         self.connection.on("connectionstatechange", self._state_changed)
         self._early_candidates: list[messages.RelayedIceCandidate] = []
         self._order = asyncio.Lock()
-        self._over = False
-        loop = asyncio.get_running_loop()
-        self.connected: asyncio.Future[None] = loop.create_future()
+        self._freeing: asyncio.Task[None] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self.connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when media can flow; `MediaFailed` when it could not within `CONNECT_SECONDS`."""
-        self._deadline = loop.call_later(CONNECT_SECONDS, self._too_late)
 
-    async def offer(self, tracks: Sequence[MediaStreamTrack]) -> None:
-        """Offer these tracks."""
-        for track in tracks:
-            self.connection.addTrack(track)
-        await self.connection.setLocalDescription(await self.connection.createOffer())
-        self._send(messages.Offer(target=self.peer_id, sdp=self._local_description()))
+    @property
+    def described(self) -> bool:
+        """Whether the other side has sent its description."""
+        return self.connection.remoteDescription is not None
 
-    async def answer(self, offer: messages.RelayedOffer, tracks: Sequence[MediaStreamTrack] = ()) -> None:
-        """Answer an offer, with these tracks where it has a place for them."""
-        await self._set_remote_description(offer.sdp)
-        for track in tracks:
-            if any(transceiver.kind == track.kind for transceiver in self.connection.getTransceivers()):
-                self.connection.addTrack(track)
-        await self.connection.setLocalDescription(await self.connection.createAnswer())
-        self._send(messages.Answer(target=self.peer_id, sdp=self._local_description()))
+    def offer(self) -> None:
+        """Make an offer."""
+        self._run(self._offer())
 
     def take(self, message: Negotiation) -> None:
-        """Take the peer's answer or candidate; an answer to no offer is ignored."""
-        bridge.background(self._take(message))
+        """Take a message of the peer: an offer is answered, an answer to no offer is ignored."""
+        self._run(self._take(message))
 
-    async def _take(self, message: Negotiation) -> None:
-        try:
-            async with self._order:
-                if isinstance(message, messages.RelayedIceCandidate):
-                    await self._add_candidate(message)
-                elif self.connection.signalingState == "have-local-offer":
-                    await self._set_remote_description(message.sdp)
-        except Exception:
-            # What a peer sends is not under our control, and aiortc raises many things for it.
-            log.failure("{peer} sent what makes no sense", peer=self.peer_id)
-            await self.end("your message makes no sense")
+    async def end(self, reason: str, *, tell: bool = True) -> None:
+        """Close the session and free everything; `tell` the other side, too. A second call only waits."""
+        if self._freeing is None:
+            self._freeing = self._begin_end(reason, tell)
+        # Whoever waits for this may give up; the session must be freed all the same.
+        await asyncio.shield(self._freeing)
 
-    async def _add_candidate(self, message: messages.RelayedIceCandidate) -> None:
-        if self.connection.remoteDescription is None:
-            self._early_candidates.append(message)
-            return
-        given = msgspec.json.decode(message.candidate, type=Candidate | None)
-        if given is None or not given.candidate:
-            await self.connection.addIceCandidate(None)
-            return
-        candidate = candidate_from_sdp(given.candidate.removeprefix("candidate:"))
-        candidate.sdpMid, candidate.sdpMLineIndex = given.sdp_mid, given.sdp_m_line_index
-        await self.connection.addIceCandidate(candidate)
+    # --- inside
 
-    async def end(self, reason: str | None = None, *, tell: bool = True) -> None:
-        """Close the session and free everything; `tell` the other side, too. A second call does nothing."""
-        if self._over:
-            return
-        self._over = True
-        self._deadline.cancel()
+    @property
+    def _over(self) -> bool:
+        return self._freeing is not None
+
+    def _begin_end(self, reason: str, tell: bool) -> asyncio.Task[None]:
+        if self._deadline is not None:
+            self._deadline.cancel()
         if tell:
             self._send(messages.Bye(target=self.peer_id, reason=reason))
-        if not self.connected.done():
-            self.connected.set_exception(MediaFailed(f"The session ended before it began: {reason}."))
-            self.connected.exception()  # Nobody need have waited.
-        await self.connection.close()
+        self._fail(f"The session ended before it began: {reason}.")
+        return bridge.background(self._free())
+
+    async def _free(self) -> None:
+        # Not in the middle of a step: aiortc would go on to open sockets that nobody closes.
+        async with self._order:
+            await self.connection.close()
+        for sender in self.connection.getSenders():
+            # aiortc stops the tracks of senders that have sent, and no others.
+            if sender.track is not None:
+                sender.track.stop()
         self._on_end(self)
+
+    def _run(self, step: Coroutine[Any, Any, None]) -> None:
+        bridge.background(self._in_order(step))
+
+    async def _in_order(self, step: Coroutine[Any, Any, None]) -> None:
+        try:
+            # The lock is fair: what came first is done first, though each step takes its time.
+            async with self._order:
+                if self._over:
+                    step.close()
+                else:
+                    await step
+        except Exception as error:
+            # What a peer sends is not under our control, and aiortc raises many things for it. The text of
+            # such an error may have parts of the SDP in it.
+            if not self._over:
+                log.warn("{peer} sent nonsense ({kind})", peer=self.peer_id, kind=type(error).__name__)
+                await self.end("a message made no sense")
+
+    async def _offer(self) -> None:
+        self._start_deadline()
+        for track in self._tracks():
+            self.connection.addTrack(track)
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+        if not self._over:
+            self._send(messages.Offer(target=self.peer_id, sdp=self._local_description()))
+
+    async def _take(self, message: Negotiation) -> None:
+        if isinstance(message, messages.RelayedIceCandidate):
+            if self.described:
+                await self._add_candidate(message)
+            else:
+                self._early_candidates.append(message)
+        elif isinstance(message, messages.RelayedAnswer):
+            if self.connection.signalingState == "have-local-offer":
+                await self._set_remote_description(message.sdp)
+        elif not self.described and self.connection.signalingState == "stable":
+            await self._answer(message)
+
+    async def _answer(self, offer: messages.RelayedOffer) -> None:
+        self._start_deadline()
+        await self._set_remote_description(offer.sdp)
+        wanted = {transceiver.kind for transceiver in self.connection.getTransceivers()}
+        for track in self._tracks():
+            if track.kind in wanted:
+                self.connection.addTrack(track)
+            else:
+                track.stop()
+        await self.connection.setLocalDescription(await self.connection.createAnswer())
+        if not self._over:
+            self._send(messages.Answer(target=self.peer_id, sdp=self._local_description()))
+
+    async def _add_candidate(self, message: messages.RelayedIceCandidate) -> None:
+        try:
+            given = msgspec.json.decode(message.candidate, type=Candidate | None)
+            if given is None or not given.candidate:
+                await self.connection.addIceCandidate(None)
+                return
+            candidate = candidate_from_sdp(given.candidate.removeprefix("candidate:"))
+            candidate.sdpMid, candidate.sdpMLineIndex = given.sdp_mid, given.sdp_m_line_index
+            await self.connection.addIceCandidate(candidate)
+        except Exception as error:
+            # One candidate of many, perhaps of a kind that aiortc does not know: the others may do.
+            log.info("{peer} has an odd candidate ({kind})", peer=self.peer_id, kind=type(error).__name__)
 
     def _local_description(self) -> msgspec.Raw:
         local = self.connection.localDescription
@@ -145,19 +196,24 @@ class PeerSession:
         state = self.connection.connectionState
         log.debug("session with {peer} is {state}", peer=self.peer_id, state=state)
         if state == "connected" and not self.connected.done():
-            self._deadline.cancel()
+            if self._deadline is not None:
+                self._deadline.cancel()
             self.connected.set_result(None)
         elif state == "failed":
-            self._fail("no media path between the two was found, or it was lost")
+            self._no_path("no media path between the two was found, or it was lost")
         elif state == "closed" and not self._over:
-            bridge.background(self.end("closed", tell=False))
+            bridge.background(self.end("the other side closed the connection", tell=False))
 
-    def _too_late(self) -> None:
-        self._fail(f"no media path between the two was found within {CONNECT_SECONDS:.0f} s")
+    def _start_deadline(self) -> None:
+        reason = f"no media path between the two was found within {CONNECT_SECONDS:.0f} s"
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.call_later(CONNECT_SECONDS, self._no_path, reason)
 
-    def _fail(self, reason: str) -> None:
+    def _no_path(self, reason: str) -> None:
+        self._fail(f"Signaling worked, but {reason}: check firewalls, or configure a TURN server.")
+        bridge.background(self.end(reason))
+
+    def _fail(self, text: str) -> None:
         if not self.connected.done():
-            text = f"Signaling worked, but {reason}: check firewalls, or configure a TURN server."
             self.connected.set_exception(MediaFailed(text))
             self.connected.exception()  # Nobody need have waited.
-        bridge.background(self.end(reason))

@@ -8,6 +8,7 @@ import random
 import socket
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Self, TypeVar
 
 import msgspec
@@ -23,33 +24,36 @@ from cctvsignal.messages import CameraMeta, ClientMessage, DeviceType, IceServer
 
 from . import bridge
 from .bridge import Result
-from .errors import CameraNotFound, ClientError, ConnectionFailed, RequestTimeout, refusal
+from .errors import (
+    CameraIdInUse,
+    CameraNotFound,
+    ClientError,
+    ConnectionFailed,
+    InvalidOption,
+    RequestTimeout,
+    refusal,
+)
+from .events import Emitter
+from .retry import CLOSE_REPLACED, STABLE_SECONDS, STAYS_AWAY_AFTER, pause
 
 OPEN_SECONDS: Final = 10.0
+WELCOME_SECONDS: Final = 10.0
 ANSWER_SECONDS: Final = 10.0
-BACKOFF_FIRST_SECONDS: Final = 1.0
-BACKOFF_MOST_SECONDS: Final = 30.0
-REPLACED_SECONDS: Final = 60.0
-"""After 4409 another camera has the id: come back late, if at all."""
 CLOSE_NORMAL: Final = 1000
-CLOSE_REPLACED: Final = 4409
-STAYS_AWAY_AFTER: Final = frozenset({1003, 1007, 1008, 1009, 4401, 4403})
-"""Close codes after which to come back unchanged would end the same way (protocol.md, section 2.6)."""
 
-Listener = Callable[[Any], object]
 M = TypeVar("M", bound=ServerMessage)
 log = Logger()
 
 
-def backoff(attempt: int, fraction: float) -> float:
-    """Seconds to wait before attempt 0, 1, 2 ... to come back; `fraction` is random, from 0 to 1.
+@dataclass(frozen=True)
+class Disconnected:
+    """The event `disconnected`: the server's close code, if it gave one, and what the client does now."""
 
-    Full jitter: many clients that lost the same server must not come back at the same time.
-    """
-    return fraction * min(BACKOFF_MOST_SECONDS, BACKOFF_FIRST_SECONDS * 2.0 ** min(attempt, 10))
+    code: int | None
+    will_reconnect: bool
 
 
-class WebRTCCCTVClient:
+class WebRTCCCTVClient(Emitter):
     """A client in one room of a server.
 
     `server` is a ws:// or wss:// URL. `ice_servers` are RTCIceServers; None means those of the server's
@@ -58,7 +62,7 @@ class WebRTCCCTVClient:
     Methods that give a `Result` can be awaited in asyncio and in Twisted coroutines, or used as a Deferred.
     Events (`on`, `once`, `off`) have the names of the messages of docs/protocol.md and carry the message:
     `welcome`, `clientJoined`, `clientDisconnected`, `cameraAvailable`, `cameraUnavailable`,
-    `cameraNotFound`, `viewerRequest`, `error`; and `connected`, `disconnected` (the close code, or None),
+    `cameraNotFound`, `viewerRequest`, `error`; and `connected` (None), `disconnected` (`Disconnected`),
     `roomJoined` (the room's name), `streamReceived` (a viewer's new `Stream`).
     """
 
@@ -72,6 +76,7 @@ class WebRTCCCTVClient:
         ice_servers: Sequence[IceServer] | None = None,
         meta: CameraMeta | None = None,
     ) -> None:
+        super().__init__()
         self.server = server
         self.room = room
         self.meta = meta
@@ -79,9 +84,10 @@ class WebRTCCCTVClient:
         """What the server calls this client; another one after each reconnect."""
         self._ice_servers = ice_servers
         self._offered_ice_servers: Sequence[IceServer] = ()
-        self._listeners: dict[str, list[Listener]] = {}
         self._socket: _Socket | None = None
+        self._connecting: Result[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._wants_room = True
         self._answers: dict[str, asyncio.Future[ServerMessage]] = {}
         self._handlers: Mapping[type, Callable[[Any], None]] = {messages.Welcome: self._on_welcome}
 
@@ -91,9 +97,11 @@ class WebRTCCCTVClient:
         """Connect and join the room; from then on come back by itself whenever the connection is lost.
 
         Raises `ConnectionFailed`, `RequestRefused` when the server does not let this client in, or
-        `ValueError` for a name that may not be.
+        `InvalidOption`.
         """
-        return bridge.start(self._connect())
+        if self._connecting is None or self._connecting.called:
+            self._connecting = bridge.start(self._connect())
+        return self._connecting
 
     def close(self) -> Result[None]:
         """Leave properly and stay away."""
@@ -107,45 +115,32 @@ class WebRTCCCTVClient:
         await self.close()
 
     def join_room(self, room: str) -> Result[None]:
-        """Go to another room. Raises `RequestRefused`."""
+        """Go to another room. What is watched in the present one ends.
+
+        Raises `RequestRefused`, `ConnectionFailed` or `InvalidOption`.
+        """
         return bridge.start(self._join_room(room))
 
     def leave_room(self) -> Result[None]:
-        """Leave the room and stay connected. Raises `RequestRefused` when there is none to leave."""
+        """Leave the room and stay connected. What is watched in it ends.
+
+        Raises `RequestRefused` when there is none to leave.
+        """
         return bridge.start(self._leave_room())
+
+    def send(self, message: ClientMessage) -> None:
+        """Send a message of `cctvsignal.messages` as it is; what comes back is an event.
+
+        Raises `ConnectionFailed` when there is no connection.
+        """
+        if self._socket is None:
+            raise ConnectionFailed(f"There is no connection to {self.server} at the moment.")
+        self._send(message)
 
     @property
     def connected(self) -> bool:
         """Whether there is a connection to the server at this moment."""
         return self._socket is not None
-
-    # --- events
-
-    def on(self, event: str, listener: Listener) -> None:
-        """Call `listener` with the event's one argument each time it happens."""
-        self._listeners.setdefault(event, []).append(listener)
-
-    def once(self, event: str, listener: Listener) -> None:
-        """Call `listener` the next time the event happens, and not again."""
-
-        def call(argument: Any) -> None:
-            self.off(event, call)
-            listener(argument)
-
-        self.on(event, call)
-
-    def off(self, event: str, listener: Listener) -> None:
-        """Call `listener` no longer."""
-        listeners = self._listeners.get(event, [])
-        if listener in listeners:
-            listeners.remove(listener)
-
-    def _emit(self, event: str, argument: Any = None) -> None:
-        for listener in list(self._listeners.get(event, ())):
-            try:
-                listener(argument)
-            except Exception:
-                log.failure("a listener of {event} failed", event=event)
 
     # --- what subclasses use
 
@@ -158,20 +153,19 @@ class WebRTCCCTVClient:
 
     def _send(self, message: ClientMessage) -> None:
         """Send a message, or lose it while there is no connection: the peer's own time-outs see to that."""
-        if self._socket is not None:
+        # While a close handshake is on its way, Autobahn would raise.
+        if self._socket is not None and self._socket.state == WebSocketClientProtocol.STATE_OPEN:
             self._socket.sendMessage(messages.encode(message))
 
     async def _ask(self, message: ClientMessage, kind: type[M]) -> M:
         """Send a message and wait for the answer to it; raises its refusal."""
-        if self._socket is None:
-            raise ConnectionFailed(f"There is no connection to {self.server} at the moment.")
         # Cameras see the request ids of viewers, and must not take them for their own.
         request_id = message.request_id = uuid.uuid4().hex
         if isinstance(message, messages.AcknowledgedMessage):
             message.ack = True  # Success has no other answer.
         answer = self._answers[request_id] = asyncio.get_running_loop().create_future()
         try:
-            self._send(message)
+            self.send(message)
             answered = await asyncio.wait_for(answer, ANSWER_SECONDS)
         except TimeoutError:
             raise RequestTimeout(f"{self.server} did not answer within {ANSWER_SECONDS:.0f} s.") from None
@@ -187,6 +181,9 @@ class WebRTCCCTVClient:
     def _disconnected(self) -> None:
         """The connection is gone; it may come back."""
 
+    async def _leaving(self) -> None:
+        """The client is about to leave its room."""
+
     async def _end(self) -> None:
         """The client is being closed; the connection is still there, if it ever was."""
 
@@ -195,68 +192,98 @@ class WebRTCCCTVClient:
     async def _connect(self) -> None:
         if self._keeper is not None:
             return
+        self._checked_join_message()  # Before anything is connected.
         connection = await self._open()
         try:
             await self._join()
-        except (ClientError, ValueError):
+        except BaseException:
             connection.sendClose(CLOSE_NORMAL)
             raise
         self._keeper = bridge.background(self._keep(connection))
 
     async def _close(self) -> None:
+        if self._connecting is not None:
+            self._connecting.cancel()
         keeper, self._keeper = self._keeper, None
         if keeper is not None:
             keeper.cancel()
         await self._end()
+        await self._hang_up()
+
+    async def _hang_up(self) -> None:
         connection = self._socket
         if connection is not None:
             connection.sendClose(CLOSE_NORMAL)
             await asyncio.shield(connection.gone)
 
     async def _join(self) -> None:
-        joined = await self._ask(self._join_message(), messages.Joined)
-        self.room = joined.room
+        joined = await self._ask(self._checked_join_message(), messages.Joined)
+        self.room, self._wants_room = joined.room, True
         self._emit("roomJoined", joined.room)
+
+    def _checked_join_message(self) -> messages.Join:
+        try:
+            return self._join_message()
+        except ValueError as error:
+            raise InvalidOption(f"{error}.") from None
 
     async def _join_room(self, room: str) -> None:
         before, self.room = self.room, room
         try:
+            self._checked_join_message()  # A name that may not be must not end anything.
+            if room != before:
+                await self._leaving()
             await self._join()
-        except ClientError:
+        except BaseException:
             self.room = before
             raise
 
     async def _leave_room(self) -> None:
+        await self._leaving()
         await self._ask(messages.Leave(), messages.Left)
+        self._wants_room = False
 
     async def _keep(self, connection: _Socket) -> None:
         """Come back whenever the connection is lost, until the server says to stay away."""
+        loop = asyncio.get_running_loop()
         attempt = 0
         while True:
+            since = loop.time()
             code = await asyncio.shield(connection.gone)
-            if code in STAYS_AWAY_AFTER:
-                log.error("{server} closed the connection with {code}", server=self.server, code=code)
-                self._keeper = None
-                return
-            wait = REPLACED_SECONDS if code == CLOSE_REPLACED else 0.0
+            if loop.time() - since >= STABLE_SECONDS:
+                attempt = 0
             while True:
-                await asyncio.sleep(wait + backoff(attempt, random.random()))
-                attempt, wait = attempt + 1, 0.0
+                seconds = pause(code, attempt, random.random())
+                if seconds is None:
+                    self._stay_away(code)
+                    return
+                await asyncio.sleep(seconds)
+                attempt += 1
                 try:
                     connection = await self._open()
-                    await self._join()
-                    attempt = 0
+                    if self._wants_room:
+                        await self._join()
                     break
                 except ClientError as error:
                     log.info("not back at {server} yet: {error}", server=self.server, error=error)
-                    if self._socket is not None:
-                        self._socket.sendClose(CLOSE_NORMAL)
-                        await asyncio.shield(self._socket.gone)
+                    code = error.close_code if isinstance(error, ConnectionFailed) else None
+                    if isinstance(error, CameraIdInUse):
+                        code = CLOSE_REPLACED
+                    await self._hang_up()
+
+    def _stay_away(self, code: int | None) -> None:
+        # Where an established connection was lost, that has been told.
+        if self._keeper is not None:
+            self._keeper = None
+            self._emit("disconnected", Disconnected(code, will_reconnect=False))
 
     async def _open(self) -> _Socket:
         reactor = bridge.the_reactor()
         loop = asyncio.get_running_loop()
-        factory = WebSocketClientFactory(self.server, reactor=reactor)
+        try:
+            factory = WebSocketClientFactory(self.server, reactor=reactor)
+        except ValueError as error:
+            raise InvalidOption(f"{self.server!r} is no ws:// or wss:// URL: {error}.") from None
         factory.setProtocolOptions(openHandshakeTimeout=OPEN_SECONDS, failByDrop=False, autoPingInterval=20)
         factory.setProtocolOptions(autoPingTimeout=10, autoPingRestartOnAnyTraffic=False)
         factory.noisy = False
@@ -275,24 +302,44 @@ class WebRTCCCTVClient:
                 endpoint = wrapClientTLS(optionsForClientTLS(host), endpoint)
             try:
                 connection = await endpoint.connect(factory).asFuture(loop)
-                assert isinstance(connection, _Socket)
-                await connection.welcomed
-            except (ConnectError, ConnectionError) as error:
+            except ConnectError as error:
                 problem = error
-            else:
-                self._socket = connection
-                self._emit("connected")
-                return connection
+                continue
+            assert isinstance(connection, _Socket)
+            await self._wait_for_welcome(connection)
+            self._socket = connection
+            self._emit("connected")
+            return connection
         raise ConnectionFailed(f"{self.server} cannot be reached: {problem} Is the server running there?")
+
+    async def _wait_for_welcome(self, connection: _Socket) -> None:
+        try:
+            async with asyncio.timeout(WELCOME_SECONDS):
+                await connection.welcomed
+        except TimeoutError:
+            connection.dropConnection(abort=True)
+            text = f"{self.server} sends no welcome: is it a cctvsignal server?"
+            raise ConnectionFailed(text) from None
+        except asyncio.CancelledError:
+            connection.dropConnection(abort=True)
+            raise
+        if connection.gone.done():
+            code = connection.gone.result()
+            raise ConnectionFailed(
+                f"{self.server} closed the connection at once (close code {code}).", code
+            )
 
     def _lost(self, connection: _Socket, code: int | None) -> None:
         if self._socket is connection:
             self._socket = None
             for answer in self._answers.values():
                 if not answer.done():
-                    answer.set_exception(ConnectionFailed(f"The connection to {self.server} was lost."))
+                    text = f"The connection to {self.server} was lost (close code {code})."
+                    answer.set_exception(ConnectionFailed(text, code))
+            if code in STAYS_AWAY_AFTER:
+                self._keeper = None
             self._disconnected()
-            self._emit("disconnected", code)
+            self._emit("disconnected", Disconnected(code, will_reconnect=self._keeper is not None))
 
     def _on_welcome(self, welcome: messages.Welcome) -> None:
         self.client_id = welcome.client_id
@@ -324,12 +371,14 @@ class _Socket(WebSocketClientProtocol):
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         self._client._receive(payload)
+        # The server's first message is its welcome, always.
         if not self.welcomed.done():
             self.welcomed.set_result(None)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         if not self.welcomed.done():
-            self.welcomed.set_exception(ConnectionError(f"no WebSocket there ({reason})."))
+            text = f"{self._client.server} cannot be reached: no WebSocket there ({reason})."
+            self.welcomed.set_exception(ConnectionFailed(text, self.remoteCloseCode))
         if not self.gone.done():
             self.gone.set_result(self.remoteCloseCode)
         self._client._lost(self, self.remoteCloseCode)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -17,10 +18,10 @@ from cctvsignal.messages import CameraInfo, CameraMeta, IceServer
 
 from . import bridge
 from .bridge import Result
-from .errors import CameraNotFound, ClientError, MediaFailed, RequestTimeout
-from .frames import CLOCK_RATE, FrameFeed, FrameIterator
-from .peer import Negotiation, PeerSession
-from .signaling import WebRTCCCTVClient
+from .errors import CameraNotFound, MediaFailed, RequestTimeout
+from .frames import FrameFeed, FrameIterator
+from .peer import PeerSession
+from .sessions import SessionClient
 
 REQUEST_SECONDS: Final = 15.0
 FRAMES_KEPT: Final = 30
@@ -37,9 +38,11 @@ log = Logger()
 class Stream:
     """The pictures of one camera, from `ViewerClient.request_stream` until either side ends."""
 
-    def __init__(self, camera_id: str) -> None:
+    def __init__(self, camera_id: str, session: PeerSession) -> None:
         self.camera_id = camera_id
+        self._session = session
         self._feed = FrameFeed()
+        session.connection.on("track", lambda track: bridge.background(self._receive(track)))
 
     def frames(self) -> FrameIterator:
         """The decoded frames from here on (`av.VideoFrame`), for `async for`; late readers miss some."""
@@ -66,7 +69,7 @@ class Stream:
         encoder = av.CodecContext.create(codec, "w")
         assert isinstance(encoder, av.VideoCodecContext)
         encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, pixels
-        encoder.time_base = frame.time_base or Fraction(1, CLOCK_RATE)
+        encoder.time_base = frame.time_base or Fraction(1, 90_000)
         packets = [*encoder.encode(frame.reformat(format=pixels)), *encoder.encode(None)]
         path.write_bytes(b"".join(bytes(packet) for packet in packets))
 
@@ -81,8 +84,12 @@ class Stream:
             if track.kind == "video":
                 self._feed.end()
 
+    def _end(self) -> None:
+        # It may never have had a track.
+        self._feed.end()
 
-class ViewerClient(WebRTCCCTVClient):
+
+class ViewerClient(SessionClient):
     """A viewer; see `WebRTCCCTVClient` for the arguments.
 
     `cameras` follows the room. Streams go on while the server is away.
@@ -101,24 +108,27 @@ class ViewerClient(WebRTCCCTVClient):
         super().__init__(server, room=room, ice_servers=ice_servers, meta=meta)
         self.cameras: dict[str, CameraInfo] = {}
         """The cameras of the room, by id."""
-        self._sessions: dict[str, PeerSession] = {}
-        """By camera id."""
-        self._offers: dict[str, asyncio.Future[messages.RelayedOffer]] = {}
-        """Awaited offers, by the client id of the camera."""
+        self._streams: dict[str, Stream] = {}
+        """By camera id, those that are asked for included."""
+        self._requests: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """By camera id: an offer does not say which of two requests it is the answer to."""
         self._handlers = {
             **self._handlers,
+            # What the server lists after these is all there is, whatever was there before.
+            messages.Joined: lambda _: self.cameras.clear(),
+            messages.Left: lambda _: self.cameras.clear(),
             messages.CameraAvailable: self._on_camera,
             messages.CameraUnavailable: self._on_no_camera,
-            messages.RelayedOffer: self._on_offer,
-            messages.RelayedIceCandidate: self._take,
-            messages.RelayedBye: self._on_bye,
+            messages.RelayedOffer: self._take,
         }
 
     def request_stream(self, camera_id: str, timeout: float = REQUEST_SECONDS) -> Result[Stream]:
         """Ask a camera for its pictures and wait, at most `timeout` seconds, until they can flow.
 
+        A stream that this client has of the camera ends.
+
         Raises `CameraNotFound`, `CameraBusy`, `RequestTimeout` when the camera does not answer,
-        `MediaFailed` when no media path is found, `ConnectionFailed`.
+        `MediaFailed` when no media path is found or the camera refuses, `ConnectionFailed`.
         """
         return bridge.start(self._request_stream(camera_id, timeout))
 
@@ -133,51 +143,44 @@ class ViewerClient(WebRTCCCTVClient):
     # --- inside
 
     async def _request_stream(self, camera_id: str, timeout: float) -> Stream:
-        await self._stop_viewing(camera_id)
+        session: PeerSession | None = None
         try:
-            async with asyncio.timeout(timeout):
-                offer = await self._ask_for_offer(camera_id)
-                return await self._watch(camera_id, offer)
-        except TimeoutError:
-            await self._stop_viewing(camera_id)
-            text = f"Camera {camera_id!r} did not answer within {timeout:.0f} s: does it run?"
+            async with asyncio.timeout(timeout), self._requests[camera_id]:
+                await self._stop_viewing(camera_id)
+                # Before it asks: the offer and its candidates may come in one piece with the answer.
+                session = self._new_session(await self._find(camera_id))
+                stream = self._streams[camera_id] = Stream(camera_id, session)
+                await self._ask(messages.RequestStream(camera_id=camera_id), messages.Ack)
+                await session.connected
+        except BaseException as error:
+            answered = session is not None and session.described
+            if session is not None:
+                await session.end("the viewer gave up")
+            if not isinstance(error, TimeoutError):
+                raise
+            if answered:
+                text = (
+                    f"Camera {camera_id!r} answered, but no media path to it was found within {timeout:g} s"
+                )
+                raise MediaFailed(f"{text}: check firewalls, or configure a TURN server.") from None
+            text = f"Camera {camera_id!r} did not answer within {timeout:g} s: does it run?"
             raise RequestTimeout(text) from None
-        except ClientError:
-            await self._stop_viewing(camera_id)
-            raise
-
-    async def _ask_for_offer(self, camera_id: str) -> messages.RelayedOffer:
-        # Only who holds the id by now may answer, and the server knows that best.
-        listed = await self._ask(messages.ListCameras(), messages.Cameras)
-        holders = [camera.client_id for camera in listed.cameras if camera.camera_id == camera_id]
-        if not holders:
-            raise CameraNotFound(f"There is no camera {camera_id!r} in room {self.room!r}.")
-        offer: asyncio.Future[messages.RelayedOffer] = asyncio.get_running_loop().create_future()
-        self._offers[holders[0]] = offer
-        try:
-            await self._ask(messages.RequestStream(camera_id=camera_id), messages.Ack)
-            return await offer
-        finally:
-            del self._offers[holders[0]]
-
-    async def _watch(self, camera_id: str, offer: messages.RelayedOffer) -> Stream:
-        stream = Stream(camera_id)
-        session = PeerSession(offer.sender, self._current_ice_servers, self._send, self._session_ended)
-        self._sessions[camera_id] = session
-
-        def received(track: MediaStreamTrack) -> None:
-            bridge.background(stream._receive(track))
-
-        session.connection.on("track", received)
-        await session.answer(offer)
-        await session.connected
         self._emit("streamReceived", stream)
         return stream
 
+    async def _find(self, camera_id: str) -> str:
+        """The client id of a camera: of who holds it by now, and the server knows that best."""
+        listed = await self._ask(messages.ListCameras(), messages.Cameras)
+        for camera in listed.cameras:
+            if camera.camera_id == camera_id:
+                return camera.client_id
+        raise CameraNotFound(f"There is no camera {camera_id!r} in room {self.room!r}.")
+
     async def _stop_viewing(self, camera_id: str) -> None:
-        session = self._sessions.get(camera_id)
-        if session is not None:
-            await session.end("the viewer stopped")
+        stream = self._streams.get(camera_id)
+        if stream is not None:
+            await stream._session.end("the viewer stopped")
+            stream._end()
 
     async def _wait_for_camera(self, camera_id: str, timeout: float) -> None:
         here = asyncio.Event()
@@ -198,41 +201,18 @@ class ViewerClient(WebRTCCCTVClient):
         finally:
             self.off("cameraAvailable", look)
 
-    async def _end(self) -> None:
-        for camera_id in list(self._sessions):
-            await self._stop_viewing(camera_id)
-
-    async def _join(self) -> None:
-        # What the server lists after `joined` is all there is, whatever was there before.
-        self.cameras.clear()
-        await super()._join()
-
     def _on_camera(self, camera: messages.CameraAvailable) -> None:
         self.cameras[camera.camera_id] = CameraInfo(camera.camera_id, camera.client_id, 0, camera.meta)
 
     def _on_no_camera(self, camera: messages.CameraUnavailable) -> None:
         self.cameras.pop(camera.camera_id, None)
-
-    def _on_offer(self, offer: messages.RelayedOffer) -> None:
-        waiting = self._offers.get(offer.sender)
-        # Nobody but the camera that was asked may start a session.
-        if waiting is not None and not waiting.done():
-            waiting.set_result(offer)
-
-    def _take(self, message: Negotiation) -> None:
-        for session in self._sessions.values():
-            if session.peer_id == message.sender:
-                session.take(message)
-
-    def _on_bye(self, bye: messages.RelayedBye) -> None:
-        waiting = self._offers.get(bye.sender)
-        if waiting is not None and not waiting.done():
-            waiting.set_exception(MediaFailed(f"The camera refused: {bye.reason}."))
-        for session in list(self._sessions.values()):
-            if session.peer_id == bye.sender:
-                bridge.background(session.end("the camera ended the session", tell=False))
+        session = self._sessions.get(camera.client_id)
+        if session is not None:
+            self._lose(session, "the camera left")
 
     def _session_ended(self, session: PeerSession) -> None:
-        for camera_id, known in list(self._sessions.items()):
-            if known is session:
-                del self._sessions[camera_id]
+        super()._session_ended(session)
+        for stream in list(self._streams.values()):
+            if stream._session is session:
+                del self._streams[stream.camera_id]
+                stream._end()

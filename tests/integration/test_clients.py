@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import itertools
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,23 +15,33 @@ from pathlib import Path
 from typing import Any
 
 import av
+import msgspec
 import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from cctvsignal_clients import (
     CameraClient,
     CameraIdInUse,
     CameraNotFound,
     ConnectionFailed,
+    Disconnected,
+    InvalidOption,
     MediaFailed,
     RequestTimeout,
     Stream,
     ViewerClient,
     WebRTCCCTVClient,
     bridge,
+    signaling,
 )
 from cctvsignal_clients.peer import PeerSession
 from cctvsignal_clients.sources.pattern import draw, read_counter
-from twisted.internet.defer import Deferred
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.utils import getProcessOutputAndValue
 
+from cctvsignal import messages
 from tests.live import connect, deadline, join
 from tests.processes import Server, command, script, server
 
@@ -122,25 +135,18 @@ async def test_a_camera_answers_the_offer_of_a_viewer(shared_server: Server) -> 
     url = shared_server.websocket_url
     async with streaming_camera(url, "offer"), ViewerClient(url, room="offer") as viewer:
         await viewer.wait_for_camera("cam-1", 10)
-        stream = Stream("cam-1")
 
-        def received(track: Any) -> None:
-            bridge.background(stream._receive(track))
-
-        async def make_offer() -> PeerSession:
-            peer = viewer.cameras["cam-1"].client_id
-            session = PeerSession(peer, [], viewer._send, lambda _: None)
-            viewer._sessions["cam-1"] = session
-            viewer.on("answer", session.take)
+        async def make_offer() -> Stream:
+            session = viewer._new_session(viewer.cameras["cam-1"].client_id)
+            stream = viewer._streams["cam-1"] = Stream("cam-1", session)
             session.connection.addTransceiver("video", direction="recvonly")
-            session.connection.on("track", received)
-            await session.offer([])
-            return session
+            session.offer()
+            return stream
 
-        session = await bridge.start(make_offer())
+        stream = await bridge.start(make_offer())
         found = await counters(stream, 5)
         assert found == sorted(set(found))
-        await bridge.start(session.end("done"))
+        await viewer.stop_viewing("cam-1")
 
 
 @deadline(90)
@@ -157,7 +163,7 @@ async def test_media_goes_on_without_the_server_and_all_come_back() -> None:
         back = [event(client, "roomJoined") for client in (camera, viewer)]
         first.stop()
         for deferred in lost:
-            assert await deferred == 1001
+            assert await deferred == Disconnected(1001, will_reconnect=True)
         before = (await counters(stream, 1))[-1]
         assert (await counters(stream, 10))[-1] > before
     with server(port=port):
@@ -180,7 +186,7 @@ async def test_each_thing_that_goes_wrong_has_its_error(shared_server: Server) -
         await ViewerClient("ws://no-such-host.invalid").connect()
     with pytest.raises(ConnectionFailed, match="no WebSocket there"):
         await ViewerClient(url + "/health").connect()
-    with pytest.raises(ValueError, match="room has a character that names may not have"):
+    with pytest.raises(InvalidOption, match="room has a character that names may not have"):
         await ViewerClient(url, room="<b>").connect()
     async with ViewerClient(url, room="errors") as viewer:
         with pytest.raises(CameraNotFound, match="There is no camera 'cam-9' in room 'errors'"):
@@ -191,7 +197,7 @@ async def test_each_thing_that_goes_wrong_has_its_error(shared_server: Server) -
             with pytest.raises(CameraIdInUse, match="Another camera is in room errors as cam-1"):
                 await CameraClient(url, room="errors", camera_id="cam-1").register()
         silent = await join(url, "errors", "cam-2")
-        with pytest.raises(RequestTimeout, match="did not answer within 0 s"):
+        with pytest.raises(RequestTimeout, match=r"did not answer within 0\.3 s"):
             await viewer.request_stream("cam-2", timeout=0.3)
         await silent.leave()
 
@@ -226,7 +232,9 @@ async def test_nonsense_from_a_viewer_ends_its_session_and_no_other(shared_serve
         vandal.send({"type": "offer", "target": camera_id, "sdp": {"nothing": 1}})
         assert (await vandal.next())["type"] == "bye"
         assert camera.viewers == [viewer.client_id]
+        viewer.send(messages.IceCandidate(target=camera_id, candidate=msgspec.Raw(b'{"candidate":"odd"}')))
         await counters(stream, 5)
+        assert camera.viewers == [viewer.client_id]
         await vandal.leave()
 
 
@@ -241,6 +249,190 @@ async def test_nothing_is_left_of_viewers_that_came_and_went(shared_server: Serv
             await event(camera, "viewersChanged")
         assert camera._source is not None
         assert camera._source.feed.readers == 0
+
+
+@deadline(MEDIA_SECONDS)
+async def test_leaving_a_room_ends_what_is_watched_in_it(shared_server: Server) -> None:
+    url = shared_server.websocket_url
+    async with streaming_camera(url, "leaving") as camera, ViewerClient(url, room="leaving") as viewer:
+        for leave in (viewer.leave_room, lambda: viewer.join_room("elsewhere")):
+            stream = await viewer.request_stream("cam-1")
+            await counters(stream, 1)
+            with pytest.raises(InvalidOption, match="room has a character that names may not have"):
+                await viewer.join_room("<b>")
+            assert viewer.room == "leaving"
+            await leave()
+            assert viewer.cameras == {}
+            while camera.viewers:
+                await event(camera, "viewersChanged")
+            await viewer.join_room("leaving")
+            await viewer.wait_for_camera("cam-1", 10)
+
+
+@deadline(MEDIA_SECONDS)
+async def test_candidates_that_come_with_the_offer_are_used(shared_server: Server) -> None:
+    url = shared_server.websocket_url
+    camera = await join(url, "trickle", "cam-1")
+    async with ViewerClient(url, room="trickle") as viewer:
+        asked = viewer.request_stream("cam-1", timeout=10)
+        while (request := await camera.next())["type"] != "viewerRequest":
+            pass
+        connection, offer = await bridge.start(_offer_without_candidates())
+        to_viewer = {"target": request["viewerId"]}
+        camera.send({"type": "offer", "sdp": {"type": "offer", "sdp": offer}, **to_viewer})
+        candidate = {"candidate": "candidate:1 1 udp 2122260223 192.0.2.1 9 typ host", "sdpMid": "0"}
+        camera.send({"type": "iceCandidate", "candidate": candidate, **to_viewer})
+        assert (await camera.next())["type"] == "answer"
+        session = viewer._streams["cam-1"]._session
+        await bridge.start(_settled(session))
+        assert "192.0.2.1" in session.connection.remoteDescription.sdp
+        # A camera that goes without a word of media ends it, before any time-out.
+        await bridge.start(connection.close())
+        camera.send({"type": "bye", "reason": "\x1b[2Jgone", **to_viewer})
+        with pytest.raises(MediaFailed, match=r"the other side said bye: '\\x1b\[2Jgone'"):
+            await asked
+        assert viewer._sessions == {}
+        await camera.leave()
+
+
+async def _offer_without_candidates() -> tuple[RTCPeerConnection, str]:
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    connection.addTransceiver("video", direction="sendonly")
+    await connection.setLocalDescription(await connection.createOffer())
+    lines = connection.localDescription.sdp.splitlines()
+    kept = [line for line in lines if not line.startswith(("a=candidate", "a=end-of-candidates"))]
+    return connection, "\r\n".join([*kept, ""])
+
+
+async def _settled(session: PeerSession) -> None:
+    async with session._order:
+        pass
+
+
+@deadline()
+async def test_a_camera_that_leaves_is_not_waited_for(shared_server: Server) -> None:
+    url = shared_server.websocket_url
+    async with ViewerClient(url, room="left") as viewer:
+        camera = await join(url, "left", "cam-1")
+        asked = viewer.request_stream("cam-1", timeout=15)
+        while (await camera.next())["type"] != "viewerRequest":
+            pass
+        await camera.leave()
+        with pytest.raises(MediaFailed, match="the camera left"):
+            await asked
+
+
+@deadline(MEDIA_SECONDS)
+async def test_of_two_requests_for_one_camera_the_later_one_counts(shared_server: Server) -> None:
+    url = shared_server.websocket_url
+    async with streaming_camera(url, "twice") as camera, ViewerClient(url, room="twice") as viewer:
+        first, second = viewer.request_stream("cam-1"), viewer.request_stream("cam-1")
+        await first
+        await counters(await second, 3)
+        assert [frame async for frame in (await first).frames()] == []
+        assert camera.viewers == [viewer.client_id]
+
+
+@deadline()
+async def test_a_request_can_be_given_up(shared_server: Server) -> None:
+    url = shared_server.websocket_url
+    async with ViewerClient(url, room="given-up") as viewer:
+        silent = await join(url, "given-up", "cam-1")
+
+        async def give_up() -> None:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await viewer.request_stream("cam-1")
+
+        await bridge.start(give_up())
+        while (await silent.next())["type"] != "bye":
+            pass
+        assert not viewer._streams
+        assert not viewer._sessions
+        await silent.leave()
+
+
+class Refusing(WebSocketServerProtocol):
+    """A server that welcomes nobody (no code), or closes with this code whoever has joined."""
+
+    def __init__(self, code: int | None) -> None:
+        super().__init__()
+        self.code = code
+
+    def onOpen(self) -> None:
+        if self.code is not None:
+            limits = messages.Limits(65536, 0)
+            welcome = messages.Welcome("me", 1, "test", [], False, limits)
+            self.sendMessage(messages.encode(welcome))
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        join_message = messages.decode(payload)
+        assert isinstance(join_message, messages.Join)
+        self.sendMessage(messages.encode(messages.Joined("default", join_message.request_id)))
+        self.sendCloseFrame(self.code)
+
+
+@asynccontextmanager
+async def refusing_server(code: int | None) -> AsyncIterator[str]:
+    factory = WebSocketServerFactory()
+    factory.protocol = functools.partial(Refusing, code)  # type: ignore[assignment]
+    factory.noisy = False
+    port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(factory)
+    try:
+        yield f"ws://127.0.0.1:{port.getHost().port}"
+    finally:
+        await maybeDeferred(port.stopListening)
+
+
+@deadline()
+@pytest.mark.parametrize(("code", "returns"), [(1008, False), (4403, False), (4409, True), (1013, True)])
+async def test_a_client_that_is_not_wanted_stays_away(code: int, returns: bool) -> None:
+    async with refusing_server(code) as url:
+        viewer = ViewerClient(url)
+        lost = event(viewer, "disconnected")
+        await viewer.connect()
+        assert await lost == Disconnected(code, will_reconnect=returns)
+        assert (viewer._keeper is not None) == returns
+        if code == 1013:
+            assert await event(viewer, "roomJoined") == "default"
+        await viewer.close()
+
+
+@deadline()
+async def test_what_is_no_such_server_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signaling, "WELCOME_SECONDS", 0.3)
+    async with refusing_server(None) as url:
+        with pytest.raises(ConnectionFailed, match=r"sends no welcome: is it a cctvsignal server\?"):
+            await ViewerClient(url).connect()
+    for wrong in ("http://localhost", "localhost:8080", "ws://localhost:http"):
+        with pytest.raises(InvalidOption, match="is no ws:// or wss:// URL"):
+            await ViewerClient(wrong).connect()
+
+
+@deadline()
+async def test_a_command_that_is_not_wanted_ends() -> None:
+    async with refusing_server(4403) as url:
+        arguments = ["--server", url]
+        out, error, status = await getProcessOutputAndValue(
+            script("cctvsignal-camera"), arguments, env=os.environ
+        )
+        assert out.decode() == "Camera cam-1 is in room default.\n"
+        reason = "closed the connection for good (close code 4403)."
+        assert error.decode() == f"cctvsignal-camera: {url} {reason}\n"
+        assert status == 1
+
+
+@deadline()
+async def test_a_command_ends_in_time_whatever_it_waits_for(shared_server: Server) -> None:
+    url = shared_server.websocket_url
+    silent = await join(url, "silent", "cam-1")
+    arguments = ["--server", url, "--room", "silent", "--camera", "cam-1", "--exit-after", "2"]
+    out, error, status = await getProcessOutputAndValue(
+        script("cctvsignal-viewer"), arguments, env=os.environ
+    )
+    assert (error, status) == (b"", 0)
+    assert b"Waiting for camera cam-1" in out
+    await silent.leave()
 
 
 def test_asyncio_and_twisted_programs_use_the_same_clients(shared_server: Server, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from cctvsignal_clients import (
     open_source,
 )
 from cctvsignal_clients.errors import refusal
-from cctvsignal_clients.signaling import BACKOFF_MOST_SECONDS, backoff
+from cctvsignal_clients.retry import BACKOFF_MOST_SECONDS, backoff, pause
 from cctvsignal_clients.sources.pattern import COUNTER_BITS, HEIGHT, WIDTH, draw, read_counter
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +29,21 @@ def test_backoff_is_jittered_and_bounded(attempt: int, fraction: float) -> None:
     assert backoff(0, fraction) <= 1
     assert backoff(attempt, fraction) <= backoff(attempt + 1, fraction)
     assert backoff(attempt, 0) == 0
+
+
+@pytest.mark.parametrize("code", [None, 1000, 1001, 1006, 1011, 1013])
+def test_a_client_comes_back_soon_after_what_passes(code: int | None) -> None:
+    assert pause(code, 0, 0.5) == 0.5
+    assert pause(code, 20, 1.0) == BACKOFF_MOST_SECONDS
+
+
+@pytest.mark.parametrize("code", [1008, 4401, 4403])
+def test_a_client_stays_away_where_it_is_not_wanted(code: int) -> None:
+    assert pause(code, 0, 0.5) is None
+
+
+def test_a_camera_that_was_replaced_comes_back_late() -> None:
+    assert pause(4409, 0, 0.5) == 60.5
 
 
 @given(st.integers(min_value=0, max_value=2**COUNTER_BITS - 1))
@@ -83,9 +98,14 @@ def test_listeners_are_called_once_always_or_no_longer() -> None:
     def broken(argument: object) -> None:
         raise RuntimeError("a listener's own problem")
 
+    def never(argument: object) -> None:
+        raise AssertionError
+
     client.on("error", broken)
     client.on("error", always)
     client.once("error", lambda argument: heard.append(f"once {argument}"))
+    client.once("error", never)
+    client.off("error", never)
     client._emit("error", 1)
     client._emit("error", 2)
     client.off("error", always)

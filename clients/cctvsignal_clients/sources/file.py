@@ -6,12 +6,16 @@ import asyncio
 import threading
 import time
 from pathlib import Path
+from typing import Final
 
 import av
 from twisted.logger import Logger
 
 from ..errors import SourceError
 from .base import Source
+
+DEFAULT_RATE: Final = 25
+"""Frames a second of a file that does not say."""
 
 log = Logger()
 
@@ -35,11 +39,13 @@ class FileSource(Source):
         except av.FFmpegError as error:
             raise SourceError(f"The file {path!r} cannot be read as video: {error}.") from None
         self._stopping = threading.Event()
+        self._taken = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
         self._stopping.clear()
+        self._taken.set()
         self._thread = threading.Thread(
             target=self._run, args=(loop,), name=f"reading {self._path}", daemon=True
         )
@@ -62,14 +68,26 @@ class FileSource(Source):
 
     def _play_once(self, loop: asyncio.AbstractEventLoop) -> None:
         with av.open(self._path) as container:
-            first: float | None = None
-            begin = time.monotonic()
+            interval = 1 / float(container.streams.video[0].guessed_rate or DEFAULT_RATE)
+            # `due` is when a frame with this time is to be shown.
+            due, before = time.monotonic(), None
             for frame in container.decode(video=0):
-                at = frame.time or 0.0
-                first = at if first is None else first
+                if before is not None:
+                    # Raw streams have no times.
+                    due += interval if frame.time is None else max(0.0, frame.time - before)
+                before = frame.time or 0.0
                 # Waiting also ends when the source is stopped.
-                if self._stopping.wait(max(0.0, begin + at - first - time.monotonic())):
+                if self._stopping.wait(max(0.0, due - time.monotonic())):
                     return
-                loop.call_soon_threadsafe(self.feed.put, frame.reformat(format="yuv420p"))
-            # A file of one picture would otherwise be read as fast as the machine can.
-            self._stopping.wait(0.04)
+                self._hand_over(loop, frame)
+            self._stopping.wait(interval)
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop, frame: av.VideoFrame) -> None:
+        # One at a time: a loop that is late misses frames, and does not find a heap of them later.
+        if self._taken.is_set():
+            self._taken.clear()
+            loop.call_soon_threadsafe(self._put, frame.reformat(format="yuv420p"))
+
+    def _put(self, frame: av.VideoFrame) -> None:
+        self._taken.set()
+        self._show(frame)

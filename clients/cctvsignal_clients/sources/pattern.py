@@ -97,8 +97,9 @@ class TestPattern(Source):
         counter, due = 0, loop.time()
         while True:
             if self.feed.readers:
-                self.feed.put(draw(counter, datetime.now(UTC)))
-            counter, due = counter + 1, due + 1 / FRAMES_PER_SECOND
+                self._show(draw(counter, datetime.now(UTC)))
+            # After a stall, it goes on; it does not catch up.
+            counter, due = counter + 1, max(due + 1 / FRAMES_PER_SECOND, loop.time())
             await asyncio.sleep(due - loop.time())
 
 

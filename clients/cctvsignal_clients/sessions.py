@@ -1,0 +1,72 @@
+"""What cameras and viewers share: sessions with other clients of the room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aiortc.mediastreams import MediaStreamTrack
+
+from cctvsignal import messages
+
+from . import bridge
+from .peer import Negotiation, PeerSession
+from .signaling import WebRTCCCTVClient
+
+
+class SessionClient(WebRTCCCTVClient):
+    """A client with at most one session with each other client. Sessions go on while the server is away."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._sessions: dict[str, PeerSession] = {}
+        """By the client id of the other side. What comes from anybody else is dropped."""
+        self._handlers = {
+            **self._handlers,
+            messages.RelayedAnswer: self._take,
+            messages.RelayedIceCandidate: self._take,
+            messages.RelayedBye: self._on_bye,
+        }
+
+    def _new_session(
+        self, peer_id: str, tracks: Callable[[], Sequence[MediaStreamTrack]] = tuple
+    ) -> PeerSession:
+        before = self._sessions.get(peer_id)
+        if before is not None:
+            bridge.background(before.end("there is a newer one", tell=False))
+        session = PeerSession(peer_id, self._current_ice_servers, self._send, self._session_ended, tracks)
+        self._sessions[peer_id] = session
+        return session
+
+    async def _end_sessions(self, reason: str) -> None:
+        for session in list(self._sessions.values()):
+            await session.end(reason)
+
+    def _disconnected(self) -> None:
+        for session in self._sessions.values():
+            self._lose(session, "the connection to the server was lost")
+
+    def _lose(self, session: PeerSession, reason: str) -> None:
+        """Nobody can pass messages to the other side any more; what it has sent by then may do."""
+        if not session.described:
+            bridge.background(session.end(reason, tell=False))
+
+    async def _leaving(self) -> None:
+        await self._end_sessions("it left the room")
+
+    async def _end(self) -> None:
+        await self._end_sessions("it went away")
+
+    def _take(self, message: Negotiation) -> None:
+        session = self._sessions.get(message.sender)
+        if session is not None:
+            session.take(message)
+
+    def _on_bye(self, bye: messages.RelayedBye) -> None:
+        session = self._sessions.get(bye.sender)
+        if session is not None:
+            bridge.background(session.end(f"the other side said bye: {bye.reason!r}", tell=False))
+
+    def _session_ended(self, session: PeerSession) -> None:
+        if self._sessions.get(session.peer_id) is session:
+            del self._sessions[session.peer_id]

@@ -1,0 +1,108 @@
+"""Frames on their way from one source to many readers."""
+
+from __future__ import annotations
+
+import gc
+import time
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+from aiortc.mediastreams import MediaStreamError
+from cctvsignal_clients import bridge, open_source
+from cctvsignal_clients.frames import FeedTrack, FrameFeed, FrameIterator
+from cctvsignal_clients.sources.pattern import draw, read_counter
+
+from tests.live import deadline
+
+
+def picture(number: int) -> av.VideoFrame:
+    return draw(number, datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@deadline()
+async def test_a_reader_that_is_late_gets_the_latest_frames() -> None:
+    feed = FrameFeed()
+    late, later = feed.read(keep=1), feed.read(keep=2)
+    for number in range(5):
+        feed.put(picture(number))
+    feed.end()
+    assert read_counter(await bridge.start(late.next())) == 4
+    assert [read_counter(await bridge.start(later.next())) for _ in range(2)] == [3, 4]
+    assert [frame async for frame in FrameIterator(feed, keep=1)] == []
+
+
+@deadline()
+async def test_a_reader_that_was_abandoned_is_forgotten() -> None:
+    feed = FrameFeed()
+    frames = FrameIterator(feed, keep=30)
+    feed.put(picture(1))
+    async for frame in frames:
+        assert read_counter(frame) == 1
+        break
+    assert feed.readers == 1
+    del frames
+    gc.collect()
+    assert feed.readers == 0
+
+
+@deadline()
+async def test_a_track_that_is_stopped_reads_no_more_and_others_go_on() -> None:
+    feed = FrameFeed()
+    first, second = FeedTrack(feed), FeedTrack(feed)
+    feed.put(picture(7))
+    frames = [await bridge.start(track.recv()) for track in (first, second)]
+    assert [read_counter(frame) for frame in frames] == [7, 7]
+    # They share it: to change it for one viewer would be to change it for all.
+    assert frames[0] is frames[1]
+    first.stop()
+    assert feed.readers == 1
+    with pytest.raises(MediaStreamError):
+        await bridge.start(first.recv())
+    feed.put(picture(8))
+    assert read_counter(await bridge.start(second.recv())) == 8
+    feed.end()
+    with pytest.raises(MediaStreamError):
+        await bridge.start(second.recv())
+
+
+async def _counters(word: str, many: int) -> tuple[list[int], float]:
+    """The numbers in the first frames of a source, and the seconds they took."""
+    source = open_source(word)
+    reader = source.feed.read(keep=many)
+    begin = time.monotonic()
+    source.start()
+    frames = [await reader.next() for _ in range(many)]
+    seconds = time.monotonic() - begin
+    await source.stop()
+    stamps = [frame.time or 0.0 for frame in frames]
+    assert stamps == sorted(set(stamps))
+    return [read_counter(frame) for frame in frames], seconds
+
+
+@deadline()
+async def test_the_test_pattern_counts_at_its_own_speed() -> None:
+    found, seconds = await bridge.start(_counters("test", 5))
+    assert found == sorted(set(found))
+    assert seconds >= 4 / 15 - 0.01
+
+
+@deadline()
+@pytest.mark.parametrize("name", ["with-times.mp4", "without-times.h264"])
+async def test_a_file_is_read_at_its_own_speed(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=20, options={"bf": "0"})
+        assert isinstance(video, av.VideoStream)
+        video.width, video.height, video.pix_fmt = 640, 480, "yuv420p"
+        for number in range(8):
+            frame = picture(number)
+            frame.pts, frame.time_base = number, Fraction(1, 20)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    found, seconds = await bridge.start(_counters(f"file:{path}", 6))
+    assert found[0] == 0
+    assert set(found) <= set(range(8))
+    assert seconds >= 5 / 25 - 0.01
