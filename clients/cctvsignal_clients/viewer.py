@@ -42,7 +42,8 @@ class Stream:
         self.camera_id = camera_id
         self._session = session
         self._feed = FrameFeed()
-        session.connection.on("track", lambda track: bridge.background(self._receive(track)))
+        self._receiving: list[asyncio.Task[None]] = []
+        session.connection.on("track", self._on_track)
 
     def frames(self) -> FrameIterator:
         """The decoded frames from here on (`av.VideoFrame`), for `async for`; late readers miss some."""
@@ -73,6 +74,9 @@ class Stream:
         packets = [*encoder.encode(frame.reformat(format=pixels)), *encoder.encode(None)]
         path.write_bytes(b"".join(bytes(packet) for packet in packets))
 
+    def _on_track(self, track: MediaStreamTrack) -> None:
+        self._receiving.append(bridge.background(self._receive(track)))
+
     async def _receive(self, track: MediaStreamTrack) -> None:
         """Read a track to its end. What nobody read would pile up in aiortc."""
         try:
@@ -85,7 +89,9 @@ class Stream:
                 self._feed.end()
 
     def _end(self) -> None:
-        # It may never have had a track.
+        # It may never have had a track, and aiortc does not end tracks on which nothing came.
+        for task in self._receiving:
+            task.cancel()
         self._feed.end()
 
 

@@ -283,6 +283,8 @@ async def test_candidates_that_come_with_the_offer_are_used(shared_server: Serve
         candidate = {"candidate": "candidate:1 1 udp 2122260223 192.0.2.1 9 typ host", "sdpMid": "0"}
         camera.send({"type": "iceCandidate", "candidate": candidate, **to_viewer})
         assert (await camera.next())["type"] == "answer"
+        receiving = viewer._streams["cam-1"]._receiving
+        assert len(receiving) == 1
         session = viewer._streams["cam-1"]._session
         await bridge.start(_settled(session))
         assert "192.0.2.1" in session.connection.remoteDescription.sdp
@@ -292,6 +294,7 @@ async def test_candidates_that_come_with_the_offer_are_used(shared_server: Serve
         with pytest.raises(MediaFailed, match=r"the other side said bye: '\\x1b\[2Jgone'"):
             await asked
         assert viewer._sessions == {}
+        await bridge.start(asyncio.wait_for(asyncio.gather(*receiving, return_exceptions=True), 5))
         await camera.leave()
 
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 
 import { CameraClient } from "../../clients/js/index.js";
-import { FakePeer, FakeSocket, OPTIONS, record, sdp, settle, startTime, stopTime, tick } from "./helpers.js";
+import { FakePeer, FakeSocket, OPTIONS, record, sdp, settle, startTime, stopTime, tick } from "./fakes.js";
 
 const STREAM = { getTracks: () => [{ kind: "video" }, { kind: "audio" }] };
 const REQUEST = { type: "viewerRequest", viewerId: "V", requestId: "r" };

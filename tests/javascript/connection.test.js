@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 
 import { CameraClient, WebRTCCCTVClient } from "../../clients/js/index.js";
-import { FakeSocket, OPTIONS, record, settle, startTime, stopTime, tick } from "./helpers.js";
+import { FakeSocket, OPTIONS, record, settle, startTime, stopTime, tick } from "./fakes.js";
 
 beforeEach(() => {
   FakeSocket.all = [];

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 
 import { ViewerClient } from "../../clients/js/index.js";
-import { FakePeer, FakeSocket, OPTIONS, record, sdp, settle, startTime, stopTime, tick } from "./helpers.js";
+import { FakePeer, FakeSocket, OPTIONS, record, sdp, settle, startTime, stopTime, tick } from "./fakes.js";
 
 const PORCH = { type: "cameraAvailable", cameraId: "porch", clientId: "C" };
 const OFFER = { type: "offer", sender: "C", sdp: { type: "offer", sdp: sdp("camera") } };
