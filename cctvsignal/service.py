@@ -68,7 +68,8 @@ class Listener(Service):
 
     def _opened(self, port: IListeningPort) -> None:
         self.port = port
-        self.log.info("cctvsignal {version} is ready: {url}", version=__version__, url=_url(port))
+        scheme = "https" if self._description.startswith("ssl:") else "http"
+        self.log.info("cctvsignal {version} is ready: {url}", version=__version__, url=_url(scheme, port))
 
 
 class SignalingService(MultiService):
@@ -142,9 +143,9 @@ def make_service(options: Options) -> SignalingService:
     return SignalingService(options, reactor)
 
 
-def _url(port: IListeningPort) -> str:
+def _url(scheme: str, port: IListeningPort) -> str:
     address = port.getHost()
     if not isinstance(address, IPv4Address | IPv6Address):
         return str(address)
     host = "localhost" if address.host in ("0.0.0.0", "::") else address.host
-    return f"http://{f'[{host}]' if ':' in host else host}:{address.port}/"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{address.port}/"

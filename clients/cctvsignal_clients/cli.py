@@ -19,8 +19,9 @@ try:
     from .sources import open_source
     from .viewer import Stream, ViewerClient
 except ModuleNotFoundError as missing:
+    library = str(missing.name).partition(".")[0]
     raise SystemExit(
-        f"{missing.name} is not installed, which clients need: pip install 'cctvsignal[clients]'"
+        f"{library} is not installed, which clients need: pip install 'cctvsignal[clients]'"
     ) from None
 
 CAMERA_EXAMPLES = """\

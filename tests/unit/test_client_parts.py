@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import cctvsignal_clients
 import pytest
 from cctvsignal_clients import (
     CameraBusy,
@@ -78,6 +81,22 @@ def test_a_source_that_is_not_there_is_a_clear_error(word: str) -> None:
 def test_a_file_that_is_no_video_is_a_clear_error(no_video: Path) -> None:
     with pytest.raises(SourceError, match="cannot be read as video"):
         open_source(f"file:{no_video}")
+
+
+def test_without_the_extra_the_commands_say_what_to_install() -> None:
+    program = "import sys; sys.modules['aiortc'] = None; from cctvsignal_clients.cli import camera"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr == (
+        "aiortc is not installed, which clients need: pip install 'cctvsignal[clients]'\n"
+    )
+
+
+def test_each_exported_name_is_there() -> None:
+    for name in cctvsignal_clients.__all__:
+        assert getattr(cctvsignal_clients, name).__module__.startswith("cctvsignal_clients.")
+    with pytest.raises(AttributeError):
+        _ = cctvsignal_clients.nothing
 
 
 def test_each_refusal_has_its_type() -> None:
