@@ -11,7 +11,7 @@ from typing import Final, cast
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionRequest
 from twisted.internet import defer
-from twisted.internet.interfaces import IConsumer, IDelayedCall, IPushProducer, IReactorTime
+from twisted.internet.interfaces import IConsumer, IDelayedCall, IPushProducer, IReactorTime, ITransport
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -105,7 +105,13 @@ class SignalingProtocol(WebSocketServerProtocol):
             if self._unsent > MAX_UNSENT_BYTES:
                 self._cut_off(f"{MAX_UNSENT_BYTES} bytes unread")
                 return
-        super().sendData(data, sync, chopsize)
+        # Like dataReceived below, Autobahn's own formats a line for its log every time, wanted or not.
+        cast(ITransport, self.transport).write(data)
+
+    # --- what the transport calls: IProtocol
+
+    def dataReceived(self, data: bytes) -> None:
+        self._dataReceived(data)
 
     # --- what the hub calls: registry.Peer
 
