@@ -1,1 +1,1 @@
-"""Measures the server beside a plain Node relay: `python -m benchmarks`."""
+"""Benchmarks: this server beside a plain Node `ws` relay. Run `python -m benchmarks`."""

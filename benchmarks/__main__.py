@@ -1,93 +1,181 @@
-"""Run the benchmarks and print a table: `python -m benchmarks [--quick] [--write-docs]`."""
+"""Compare this server with a plain Node `ws` relay, in turns on the same core: see docs/performance.md."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import resource
-import statistics
+import signal
+import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
+from typing import Any, Final
 
-from . import load, report, servers
+from . import machine, report, servers
+from .servers import SERVERS, Server, SetupError
 
-PAIRS = 50
-RELAYS = [("iceCandidate", 1), ("iceCandidate", 8), ("offer", 1), ("offer", 8)]
-SETTLE_SECONDS = 0.5
-
-Measured = dict[str, float]
-
-
-def measure_relay(name: str, kind: str, in_flight: int, seconds: float) -> Measured:
-    """One relay run against a fresh server."""
-    with servers.running(name) as server:
-        cpu, begin = server.cpu_seconds(), time.perf_counter()
-        result = load.relay(server.port, PAIRS, kind, in_flight, seconds)
-        server_load = (server.cpu_seconds() - cpu) / (time.perf_counter() - begin)
-    return {
-        "messages/s": result.messages_per_second,
-        "p50 ms": result.p50 * 1000,
-        "p99 ms": result.p99 * 1000,
-        "server load %": server_load * 100,
-        "generator load %": result.generator_load * 100,
-    }
+PAIRS: Final = 50
+WINDOW: Final = 16
+"""Connections under way at the same time while the rate of joins is measured."""
+PACED: Final = 1000
+SPARE_FILES: Final = 100
 
 
-def measure_connections(name: str, count: int) -> Measured:
-    """Connections a second, and the memory that each costs while it is idle."""
-    with servers.running(name) as server:
-        for connection in load.connect_and_join(server.port, 20, 20)[1]:
-            connection.socket.close()
-        before = server.resident_bytes()
-        rate, connections = load.connect_and_join(server.port, count, 50)
-        time.sleep(SETTLE_SECONDS)  # For garbage to be collected; nothing waits for it.
-        grown = server.resident_bytes() - before
-        for connection in connections:
-            connection.socket.close()
-    return {"connections/s": rate, "KiB/connection": grown / count / 1024}
+@dataclass(frozen=True)
+class Plan:
+    """How long and how often."""
+
+    rounds: int
+    warm_seconds: float
+    seconds: float
+    joins: int
+    idle: int
+    settle: float
 
 
-def medians(measure: Callable[[str], Measured], repeat: int) -> dict[str, Measured]:
-    """Measure all servers in turn, several times, so that a noisy moment hits them alike."""
-    runs: dict[str, list[Measured]] = {name: [] for name in servers.COMMANDS}
-    for _ in range(repeat):
-        for name in servers.COMMANDS:
-            runs[name].append(measure(name))
-    return {
-        name: {key: statistics.median(run[key] for run in measured) for key in measured[0]}
-        for name, measured in runs.items()
-    }
+FULL: Final = Plan(rounds=3, warm_seconds=1.0, seconds=3.0, joins=1000, idle=2000, settle=1.0)
+QUICK: Final = Plan(rounds=1, warm_seconds=0.4, seconds=1.0, joins=300, idle=500, settle=0.5)
 
 
-def main() -> None:
-    """Measure everything."""
+@dataclass(frozen=True)
+class Case:
+    """One measurement of relays; a `rate` of 0 is as fast as it goes, else messages per second."""
+
+    name: str
+    message: str
+    size: int
+    in_flight: int
+    rate: int = 0
+
+
+RELAYS: Final = (
+    Case("250 B iceCandidate, 1 in flight", "iceCandidate", 250, 1),
+    Case("250 B iceCandidate, 8 in flight", "iceCandidate", 250, 8),
+    Case("2.5 KB offer, 1 in flight", "offer", 2500, 1),
+    Case("2.5 KB offer, 8 in flight", "offer", 2500, 8),
+    Case(f"250 B iceCandidate, {PACED} messages/s", "iceCandidate", 250, 1, PACED),
+)
+JOINS: Final = "connections and joins"
+IDLE: Final = "memory of an idle joined connection"
+
+Measured = dict[str, list[dict[str, dict[str, Any]]]]
+
+
+def say(text: str) -> None:
+    """Progress, beside the output."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def alternate(number: int, measure: Callable[[str], dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Measure both servers, one right after the other; who is first changes with the round."""
+    order = SERVERS if number % 2 == 0 else SERVERS[::-1]
+    return {name: measure(name) for name in order}
+
+
+def run(plan: Plan, server_core: int | None, load_core: int | None) -> Measured:
+    """All rounds of all measurements."""
+    measured: Measured = {case: [] for case in (*(relay.name for relay in RELAYS), JOINS, IDLE)}
+
+    def joins(server: Server, connections: int, settle: float) -> dict[str, Any]:
+        job = {"connections": connections, "window": WINDOW, "settle": settle}
+        return servers.load({"join": {"port": server.port, "pid": server.pid, **job}}, load_core)
+
+    def idle(name: str) -> dict[str, Any]:
+        # In a fresh process: memory that was freed, but not given back, would be used again.
+        with servers.running(name, server_core) as server:
+            return joins(server, plan.idle, plan.settle)
+
+    with ExitStack() as stack:
+        up = {name: stack.enter_context(servers.running(name, server_core)) for name in SERVERS}
+
+        def relay(case: Case, name: str) -> dict[str, Any]:
+            job = asdict(case) | {"port": up[name].port, "pid": up[name].pid, "pairs": PAIRS}
+            del job["name"]
+            times = {"warm_seconds": plan.warm_seconds, "seconds": plan.seconds}
+            return servers.load({"relay": job | times}, load_core)
+
+        for number in range(plan.rounds):
+            for case in RELAYS:
+                say(f"round {number + 1} of {plan.rounds}: {case.name}")
+                measured[case.name].append(alternate(number, partial(relay, case)))
+            say(f"round {number + 1} of {plan.rounds}: {JOINS}")
+            measured[JOINS].append(alternate(number, lambda name: joins(up[name], plan.joins, 0.0)))
+    for number in range(plan.rounds):
+        say(f"round {number + 1} of {plan.rounds}: {IDLE}")
+        measured[IDLE].append(alternate(number, idle))
+    return measured
+
+
+def rows(measured: Measured) -> list[report.Row]:
+    """The lines of the table."""
+    found = []
+    for case in RELAYS:
+        # Where the rate is given, it is no result.
+        measures = report.LATENCIES if case.rate else (report.PER_SECOND, *report.LATENCIES)
+        found += [report.row(case.name, measure, measured[case.name]) for measure in measures]
+    found.append(report.row(JOINS, report.PER_SECOND, measured[JOINS]))
+    found.append(report.row(IDLE, report.MEMORY, measured[IDLE]))
+    return [each for each in found if each is not None]
+
+
+def main() -> int:
+    """Run the suite; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="under a minute, for a first impression")
-    parser.add_argument("--write-docs", action="store_true", help="put the table into docs/performance.md")
-    arguments = parser.parse_args()
-    seconds, repeat, connections = (2.0, 1, 1000) if arguments.quick else (5.0, 5, 2000)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    servers.install_node_relay()
-    servers.pin_this_process()
-    results: dict[str, dict[str, Measured]] = {}
-    for kind, in_flight in RELAYS:
-        title = f"{kind}, {in_flight} in flight"
-        print(f"{title} ...", flush=True)
-        measure = partial(measure_relay, kind=kind, in_flight=in_flight, seconds=seconds)
-        results[title] = medians(measure, repeat)
-    print("connections ...", flush=True)
-    results["connections"] = medians(partial(measure_connections, count=connections), repeat)
-    machine = report.machine()
-    table = report.table(results)
-    print(f"\n{machine}\n\n{table}")
-    output = Path(__file__).parent / "results" / "latest.json"
-    output.write_text(json.dumps({"machine": machine, "results": results}, indent=1))
-    if arguments.write_docs:
-        report.write_docs(machine, table)
+    parser.add_argument("--quick", action="store_true", help="one short round, in less than a minute")
+    parser.add_argument("--write-docs", action="store_true", help="put the tables into docs/performance.md")
+    options = parser.parse_args()
+    # An ordinary end, so that the servers are ended too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    plan = QUICK if options.quick else FULL
+    files = machine.raise_file_limit()
+    if files < plan.idle + SPARE_FILES:
+        say(f"{plan.idle} connections need more open files than the {files} that are allowed here")
+        return 1
+    server_core, load_core = machine.cores()
+    started = time.monotonic()
+    try:
+        described = machine.describe(*servers.install_node())
+        measured = run(plan, server_core, load_core)
+    except SetupError as error:
+        say(str(error))
+        return 1
+    seconds = time.monotonic() - started
+
+    where = (
+        "Not pinned: the servers and the load generator share all cores, so figures are rough."
+        if server_core is None
+        else f"The servers ran on core {server_core}, the load generator on core {load_core}."
+    )
+    facts = ", ".join(f"{key} {value}" for key, value in described.items())
+    relays = {case.name: measured[case.name] for case in RELAYS if not case.rate}
+    lines = [
+        f"Run of {time.strftime('%Y-%m-%d', time.gmtime())}: {facts}.",
+        f"{where} Medians of {plan.rounds} round(s) of {plan.seconds:g} s; {seconds:.0f} s in all.",
+        "",
+        *report.table(rows(measured)),
+        "",
+        *report.headroom({**relays, JOINS: measured[JOINS]}),
+    ]
+    warnings = report.bottlenecks(relays)
+    for case in RELAYS:
+        if case.rate:
+            warnings += report.held_up(case.name, measured[case.name])
+    if warnings:
+        lines += ["", *warnings]
+    print("\n".join(lines))
+    report.save(
+        {
+            "machine": described,
+            "pinned": {"server": server_core, "load": load_core},
+            "plan": vars(plan),
+            "rounds": measured,
+        }
+    )
+    if options.write_docs:
+        report.write_page(lines)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

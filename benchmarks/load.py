@@ -1,213 +1,261 @@
-"""The load generator: raw sockets on one epoll loop, with frames that are made beforehand.
-
-It parses nothing but frame headers, so that it has time left when the server has none; how much it has
-left is measured in every run.
-"""
+"""The load generator, a process of its own: a job as JSON on standard input, its result on output."""
 
 from __future__ import annotations
 
-import base64
+import gc
 import json
 import os
-import selectors
-import socket
+import statistics
+import sys
 import time
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
+from itertools import repeat
+from typing import Any, Final
 
-TIMEOUT_SECONDS = 60.0
+from . import frames
+from .clients import Client, Crowd, LoadError
+from .machine import cpu_seconds, raise_file_limit, resident_bytes
 
-
-def masked_text_frame(payload: bytes) -> bytes:
-    """A client's text frame (RFC 6455, section 5.2)."""
-    length = len(payload)
-    size = bytes([0x80 | length]) if length < 126 else b"\xfe" + length.to_bytes(2, "big")
-    mask = os.urandom(4)
-    masked = bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
-    return b"\x81" + size + mask + masked
+OPEN_SECONDS: Final = 60.0
+"""Longest time for connections to be made, of whatever number."""
 
 
-@dataclass(eq=False)
-class Connection:
-    """One WebSocket connection, already open."""
+@dataclass
+class RelayJob:
+    """Camera/viewer pairs that send to each other: `rate` messages/s, or if 0 as fast as they arrive."""
 
-    socket: socket.socket
-    id: str = ""
-    received: bytearray = field(default_factory=bytearray)
-    unread: deque[bytes] = field(default_factory=deque)
-    """Payloads that nobody has waited for yet."""
-    sent_at: deque[float] = field(default_factory=deque)
-    """When the messages that are under way to the other side were sent, oldest first."""
-
-    def frames(self) -> list[bytes]:
-        """Take the payloads of all complete frames out of what was received."""
-        payloads = []
-        buffer = self.received
-        at = 0
-        while len(buffer) - at >= 2:
-            length, header = buffer[at + 1], 2
-            if length == 126:
-                if len(buffer) - at < 4:
-                    break
-                length, header = int.from_bytes(buffer[at + 2 : at + 4], "big"), 4
-            if len(buffer) - at < header + length:
-                break
-            if buffer[at] == 0x81:  # Pings of the server count as nothing.
-                payloads.append(bytes(buffer[at + header : at + header + length]))
-            at += header + length
-        del buffer[:at]
-        return payloads
-
-    def wait_for(self, kind: str) -> dict[str, str]:
-        """Block until a message of this type comes, and return it."""
-        while True:
-            while self.unread:
-                message = json.loads(self.unread.popleft())
-                if message["type"] == kind:
-                    return message  # type: ignore[no-any-return]
-            data = self.socket.recv(65536)
-            if not data:
-                raise SystemExit("the server closed a connection")
-            self.received += data
-            self.unread.extend(self.frames())
+    port: int
+    pid: int
+    message: str
+    size: int
+    in_flight: int
+    pairs: int
+    warm_seconds: float
+    seconds: float
+    rate: int = 0
 
 
-def start_connecting(port: int) -> Connection:
-    """Open a TCP connection and send the upgrade request; the answer is yet to come."""
-    connection = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    key = base64.b64encode(os.urandom(16)).decode()
-    connection.sendall(
-        (
-            f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        ).encode()
-    )
-    return Connection(connection)
+@dataclass
+class JoinJob:
+    """Connections that join and stay. `settle` is how long they idle before memory is measured."""
+
+    port: int
+    pid: int
+    connections: int
+    window: int
+    settle: float
 
 
-def finish_connecting(connection: Connection) -> None:
-    """Take the answer to the upgrade request and the welcome."""
-    while b"\r\n\r\n" not in connection.received:
-        data = connection.socket.recv(65536)
-        if not data:
-            raise SystemExit("the server closed a connection in the handshake")
-        connection.received += data
-    head, _, rest = bytes(connection.received).partition(b"\r\n\r\n")
-    if b" 101 " not in head:
-        raise SystemExit(f"no upgrade: {head!r}")
-    connection.received = bytearray(rest)
-    connection.unread.extend(connection.frames())
-    connection.id = connection.wait_for("welcome")["clientId"]
+@dataclass
+class Usage:
+    """Shares of a core that the server and this process used."""
+
+    server: float | None
+    generator: float
+
+    @classmethod
+    def since(cls, start: Clock, pid: int) -> Usage:
+        """What was used since `start` was taken."""
+        end = Clock.now(pid)
+        wall = end.wall - start.wall
+        known = end.server is not None and start.server is not None
+        server = ((end.server or 0.0) - (start.server or 0.0)) / wall if known else None
+        return cls(server, (end.generator - start.generator) / wall)
 
 
-def connect(port: int) -> Connection:
-    """A connection that has had its welcome."""
-    connection = start_connecting(port)
-    finish_connecting(connection)
-    return connection
+@dataclass
+class Clock:
+    """Wall and processor time at one moment."""
+
+    wall: float
+    server: float | None
+    generator: float
+
+    @classmethod
+    def now(cls, pid: int) -> Clock:
+        """This moment."""
+        return cls(time.perf_counter(), cpu_seconds(pid), time.process_time())
 
 
-def join_message(room: str, camera_id: str | None) -> bytes:
-    """The frame of a `join`."""
-    message = {"type": "join", "room": room, "deviceType": "camera" if camera_id else "viewer"}
-    if camera_id:
-        message["cameraId"] = camera_id
-    return masked_text_frame(json.dumps(message).encode())
+class Relay:
+    """The measured path. Per burst: as few reads as it arrives in, its frame heads looked at, one write."""
 
+    def __init__(self, job: RelayJob) -> None:
+        self.job = job
+        self.crowd = Crowd(job.port)
+        # A burst and a little more. A far larger buffer would cost Python more than the read itself.
+        self.buffer = job.in_flight * (job.size + 100) + 4096
+        self.latencies: list[int] = []
+        self.relayed = 0
 
-def payload_for(kind: str, target: str) -> bytes:
-    """An `iceCandidate` of 250 bytes or an `offer` of 2,500 bytes for `target`."""
-    if kind == "iceCandidate":
-        text = "candidate:842163049 1 udp 1677729535 192.0.2.17 46154 typ srflx raddr 0.0.0.0 rport 0"
-        message: dict[str, object] = {"candidate": text, "sdpMid": "0", "sdpMLineIndex": 0}
-        whole, field_name, size = {"type": kind, "target": target, "candidate": message}, "candidate", 250
-    else:
-        message = {"type": "offer", "sdp": "v=0\r\n"}
-        whole, field_name, size = {"type": kind, "target": target, "sdp": message}, "sdp", 2500
-    line = " " if kind == "iceCandidate" else "a=rtpmap:96 VP8/90000\r\n"
-    while len(json.dumps(whole)) + len(json.dumps(line)) - 2 <= size:
-        message[field_name] = f"{message[field_name]}{line}"
-    message[field_name] = f"{message[field_name]}{'x' * (size - len(json.dumps(whole)))}"
-    return json.dumps(whole).encode()
+    def prepare(self) -> None:
+        """Bring the pairs together as a page would; send one message each way and look at it closely."""
+        deadline = time.monotonic() + OPEN_SECONDS
+        crowd, pairs = self.crowd, range(self.job.pairs)
+        cameras = crowd.open(((f"bench-{n}", f"cam-{n}") for n in pairs), 16, deadline)
+        viewers = crowd.open(((f"bench-{n}", None) for n in pairs), 16, deadline)
+        crowd.until(
+            lambda: (
+                all("clientJoined" in camera.seen for camera in cameras)
+                and all("cameraAvailable" in viewer.seen for viewer in viewers)
+            ),
+            deadline,
+            "the events of a room",
+        )
+        for camera, viewer in zip(cameras, viewers, strict=True):
+            camera.peer, viewer.peer = viewer, camera
+            viewer.send({"type": "requestStream", "cameraId": camera.camera_id})
+        crowd.until(lambda: all("viewerRequest" in c.seen for c in cameras), deadline, "viewerRequest")
+        for client in crowd.clients.values():
+            payload = frames.MESSAGES[self.job.message](client.peer.id, self.job.size)
+            frame = frames.masked(payload)
+            client.burst = frame * self.job.in_flight
+            client.write(frame)
+        crowd.until(
+            lambda: all(self.job.message in c.seen for c in crowd.clients.values()), deadline, "a relay"
+        )
+        for client in crowd.clients.values():
+            self._check(client)
 
+    def _check(self, client: Client) -> None:
+        got = client.seen[self.job.message]
+        sent: dict[str, Any] = json.loads(frames.MESSAGES[self.job.message](client.id, self.job.size))
+        body = "sdp" if self.job.message == "offer" else "candidate"
+        if got["sender"] != client.peer.id or got[body] != sent[body]:
+            raise LoadError(f"a message was not relayed as the protocol says: {got}")
+        client.payload_length = client.last_length
+        client.frame_head = frames.head(client.last_length)[1:4]
+        client.frame_length = client.last_length + len(frames.head(client.last_length))
 
-@dataclass(frozen=True)
-class RelayResult:
-    """What a relay run has measured. Times are in seconds."""
+    def arrive(self, client: Client, now: int, data: bytes) -> int:
+        """Count the messages in `data`, and what they took; the start of one waits for its end."""
+        if client.pending:
+            data = client.pending + data
+        count, left = divmod(len(data), client.frame_length)
+        # All frames of a receiver are alike: where each of them must start, there is the head that is due.
+        if left or data[:: client.frame_length] != frames.HEADS[count] or data[1:4] != client.frame_head:
+            count = self._pick(client, data)
+        else:
+            client.pending = b""
+        pop, note = client.peer.sent.popleft, self.latencies.append
+        for _ in range(count):
+            note(now - pop())
+        self.relayed += count
+        return count
 
-    messages_per_second: float
-    p50: float
-    p99: float
-    generator_load: float
-    """How much of its core the load generator used, from 0 to 1."""
+    def _pick(self, client: Client, data: bytes) -> int:
+        """The same frame by frame: there is a ping among them, or not all of them are whole."""
+        count = position = 0
+        for first, payload, position in frames.split(data):  # noqa: B007
+            if first != frames.FINAL_TEXT:
+                client.take(first, payload)
+            elif len(payload) == client.payload_length:
+                count += 1
+            else:
+                raise LoadError(f"not the message that was sent: {payload!r}")
+        client.pending = data[position:]
+        return count
 
-
-def relay(port: int, pairs: int, kind: str, in_flight: int, seconds: float) -> RelayResult:
-    """Pairs of a camera and a viewer, one room each; both sides keep `in_flight` messages on their way."""
-    selector = selectors.DefaultSelector()
-    peers: dict[Connection, tuple[Connection, bytes]] = {}
-    for number in range(pairs):
-        camera, viewer = connect(port), connect(port)
-        for connection, camera_id in ((camera, "cam"), (viewer, None)):
-            connection.socket.sendall(join_message(f"bench-{number}", camera_id))
-            connection.wait_for("joined")
-        viewer.wait_for("cameraAvailable")
-        camera.wait_for("clientJoined")
-        for sender, receiver in ((camera, viewer), (viewer, camera)):
-            peers[sender] = (receiver, masked_text_frame(payload_for(kind, receiver.id)))
-    for connection in peers:
-        connection.socket.setblocking(False)
-        selector.register(connection.socket, selectors.EVENT_READ, connection)
-    clock = time.perf_counter
-    for sender, (receiver, frame) in peers.items():
-        for _ in range(in_flight):
-            receiver.sent_at.append(clock())
-            sender.socket.send(frame)
-    warm_up = seconds / 5
-    latencies: list[float] = []
-    begin = clock()
-    counting = False
-    cpu = time.process_time()
-    while (now := clock()) < begin + seconds:
-        if not counting and now > begin + warm_up:
-            counting, latencies, started, cpu = True, [], now, time.process_time()
-        for key, _ in selector.select(1.0):
-            receiver = key.data
-            receiver.received += receiver.socket.recv(262144)
-            arrived = len(receiver.frames())
+    def saturate(self, seconds: float) -> None:
+        """Bursts of messages, each sent when the last one has arrived: the server always has work."""
+        clients, poll, clock = self.crowd.clients, self.crowd.poller.poll, time.perf_counter_ns
+        arrive, burst, now = self.arrive, self.job.in_flight, clock()
+        end = now + int(seconds * 1e9)
+        while now < end:
+            for fd, _ in poll(0.1):
+                client = clients[fd]
+                data = client.receive(self.buffer)
+                # One time for "arrived" and for "sent next": the generator's own work counts as latency.
+                now = clock()
+                peer = client.peer
+                if arrive(client, now, data) and not peer.sent:
+                    peer.sent.extend(repeat(now, burst))
+                    peer.write(peer.burst)
             now = clock()
-            for _ in range(arrived):
-                latencies.append(now - receiver.sent_at.popleft())
-            # Whoever receives sends as many on; so each side always has the same number under way.
-            other, frame = peers[receiver]
-            for _ in range(arrived):
-                other.sent_at.append(now)
-            if arrived:
-                receiver.socket.send(frame * arrived)
-    elapsed = clock() - started
-    load = (time.process_time() - cpu) / elapsed
-    for connection in peers:
-        connection.socket.close()
-    latencies.sort()
-    return RelayResult(
-        len(latencies) / elapsed,
-        latencies[len(latencies) // 2],
-        latencies[len(latencies) * 99 // 100],
-        load,
-    )
+
+    def pace(self, seconds: float, rate: int) -> None:
+        """Send at an even rate, whatever the answers do, from one connection after the other."""
+        clients, clock = self.crowd.clients, time.perf_counter_ns
+        senders = list(clients.values())
+        step = int(1e9 / rate)
+        start = due = now = clock()
+        end, turn = start + int(seconds * 1e9), 0
+        while now < end:
+            if now >= due:
+                sender = senders[turn % len(senders)]
+                turn, due = turn + 1, due + step
+                if len(sender.sent) < 1000:
+                    sender.sent.append(clock())
+                    sender.write(sender.burst)
+            # epoll waits for whole milliseconds, which is longer than a step: look without waiting.
+            for fd, _ in self.crowd.poller.poll(0):
+                client = clients[fd]
+                data = client.receive(self.buffer)
+                self.arrive(client, clock(), data)
+            now = clock()
+
+    def run(self) -> dict[str, Any]:
+        """Warm up, measure, and say what was measured."""
+        job = self.job
+        self.prepare()
+        if job.rate:
+            self.pace(job.warm_seconds, job.rate)
+        else:
+            now = time.perf_counter_ns()
+            for client in self.crowd.clients.values():
+                client.sent.extend(repeat(now, job.in_flight))
+                client.write(client.burst)
+            self.saturate(job.warm_seconds)
+        self.latencies.clear()
+        self.relayed = 0
+        start = Clock.now(job.pid)
+        if job.rate:
+            self.pace(job.seconds, job.rate)
+        else:
+            self.saturate(job.seconds)
+        usage = Usage.since(start, job.pid)
+        seconds = time.perf_counter() - start.wall
+        if len(self.latencies) < 2:
+            raise LoadError("nothing was relayed")
+        cuts = statistics.quantiles(self.latencies, n=100)
+        self.crowd.close()
+        return {
+            "messages": self.relayed,
+            "perSecond": self.relayed / seconds,
+            "p50Ms": cuts[49] / 1e6,
+            "p99Ms": cuts[98] / 1e6,
+            "cpu": asdict(usage),
+        }
 
 
-def connect_and_join(port: int, count: int, at_once: int) -> tuple[float, list[Connection]]:
-    """Connections that join a room of two, `at_once` under way at a time: how many a second, and them."""
-    connections: list[Connection] = []
-    begin = time.perf_counter()
-    while len(connections) < count:
-        batch = [start_connecting(port) for _ in range(min(at_once, count - len(connections)))]
-        for connection in batch:
-            finish_connecting(connection)
-            connection.socket.sendall(join_message(f"idle-{len(connections) // 2}", None))
-            connections.append(connection)
-        for connection in batch:
-            connection.wait_for("joined")
-    return count / (time.perf_counter() - begin), connections
+def join(job: JoinJob) -> dict[str, Any]:
+    """Cameras and viewers, two to a room, connect and join; then they idle."""
+    before = resident_bytes(job.pid)
+    crowd = Crowd(job.port)
+    start = Clock.now(job.pid)
+    places = ((f"room-{n // 2}", f"cam-{n}" if n % 2 == 0 else None) for n in range(job.connections))
+    crowd.open(places, job.window, time.monotonic() + OPEN_SECONDS)
+    seconds = time.perf_counter() - start.wall
+    usage = Usage.since(start, job.pid)
+    end = time.monotonic() + job.settle
+    crowd.until(lambda: time.monotonic() >= end, end + 5, "idle connections")
+    after = resident_bytes(job.pid)
+    crowd.close()
+    grown = None if before is None or after is None else (after - before) / job.connections
+    return {"perSecond": job.connections / seconds, "bytesPerConnection": grown, "cpu": asdict(usage)}
+
+
+def main() -> None:
+    """Do one job, in the core that was asked for."""
+    order = json.load(sys.stdin)
+    if order["core"] is not None and sys.platform == "linux":
+        os.sched_setaffinity(0, {order["core"]})
+    raise_file_limit()
+    # The process is short; a pause of its own would look like one of the server.
+    gc.disable()
+    result = Relay(RelayJob(**order["relay"])).run() if "relay" in order else join(JoinJob(**order["join"]))
+    json.dump(result, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

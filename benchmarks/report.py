@@ -1,58 +1,146 @@
-"""The results as a table, on the terminal and in docs/performance.md."""
+"""Figures of the rounds to medians, a table, JSON and the page in docs/."""
 
 from __future__ import annotations
 
-import os
-import platform
-import re
-import subprocess
-from importlib.metadata import version
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
-from . import servers
+from .servers import NODE, OURS
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
-BEGIN, END = "<!-- results -->", "<!-- end of results -->"
-LESS_IS_BETTER = ("ms", "KiB")
+RESULTS: Final = Path(__file__).parent / "results" / "latest.json"
+PAGE: Final = Path(__file__).parent.parent / "docs" / "performance.md"
+BEGIN: Final = "<!-- benchmarks: begin -->"
+END: Final = "<!-- benchmarks: end -->"
+BUSY: Final = 0.9
+"""A load generator that uses more of its core than this may be the bottleneck."""
+NOISE: Final = 0.03
+"""A smaller difference is none, on any machine that is used for this."""
+
+Rounds = Sequence[dict[str, dict[str, Any]]]
+"""For each round, for each server, what the load generator reported."""
 
 
-def machine() -> str:
-    """What the figures were measured on, in one sentence."""
-    model = "unknown processor"
-    if Path("/proc/cpuinfo").exists():
-        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-        model = found.group(1) if found else platform.processor() or model
-    node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    pinned = "server and load generator pinned to a core each" if servers.PINNED else "nothing pinned"
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("twisted", "autobahn", "msgspec"))
-    return (
-        f"{model}, {os.cpu_count()} cores, {platform.system()}; Python {platform.python_version()}, "
-        f"{libraries}; Node {node}; {pinned}."
+@dataclass(frozen=True)
+class Measure:
+    """One line of the table."""
+
+    name: str
+    key: str
+    unit: str
+    more_is_better: bool
+    scale: float = 1.0
+
+
+PER_SECOND: Final = Measure("", "perSecond", "/s", True)
+LATENCIES: Final = (Measure("p50", "p50Ms", "ms", False), Measure("p99", "p99Ms", "ms", False))
+MEMORY: Final = Measure("", "bytesPerConnection", "KiB", False, 1 / 1024)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A measure with the medians of both servers, and the least and the greatest ratio of a round."""
+
+    case: str
+    measure: Measure
+    ours: float
+    node: float
+    low: float
+    high: float
+
+    @property
+    def ratio(self) -> float:
+        """Ours to Node's."""
+        return self.ours / self.node
+
+    @property
+    def standing(self) -> str:
+        """Where ours stands, if the rounds agree on it."""
+        if self.low > 1 - NOISE and self.high < 1 + NOISE:
+            return "equal"
+        if self.low <= 1 <= self.high:
+            return "unclear"
+        return "ahead" if (self.ratio > 1) == self.measure.more_is_better else "behind"
+
+
+def row(case: str, measure: Measure, rounds: Rounds) -> Row | None:
+    """One line from all rounds, or None where the machine could not tell."""
+    pairs = [(each[OURS][measure.key], each[NODE][measure.key]) for each in rounds]
+    if any(ours is None or not node for ours, node in pairs):
+        return None
+    ratios = [ours / node for ours, node in pairs]
+    ours, node = (statistics.median(column) * measure.scale for column in zip(*pairs, strict=True))
+    return Row(
+        f"{case}, {measure.name}" if measure.name else case, measure, ours, node, min(ratios), max(ratios)
     )
 
 
-def table(results: dict[str, dict[str, dict[str, float]]]) -> str:
-    """A Markdown table: both servers, and the ratio that is above 1 where this one is ahead."""
-    ours, theirs = servers.COMMANDS
-    lines = [f"| what | | {ours} | {theirs} | ratio |", "|---|---|---:|---:|---:|"]
-    for title, measured in results.items():
-        for key, own in measured[ours].items():
-            other = measured[theirs][key]
-            ratio = ""
-            if "load" not in key and own and other:
-                better = other / own if key.split()[-1].startswith(LESS_IS_BETTER) else own / other
-                ratio = f"{better:.2f}"
-            lines.append(f"| {title} | {key} | {_figure(own)} | {_figure(other)} | {ratio} |")
-    return "\n".join(lines)
+def table(rows: Sequence[Row]) -> list[str]:
+    """The table of ratios."""
+    lines = [
+        f"| | {OURS} | {NODE} | {OURS} / {NODE} | rounds | |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
+    for each in rows:
+        ours, node = (f"{_number(value)} {each.measure.unit}" for value in (each.ours, each.node))
+        spread = f"{each.low:.2f} to {each.high:.2f}"
+        lines.append(f"| {each.case} | {ours} | {node} | {each.ratio:.2f} | {spread} | {each.standing} |")
+    return lines
 
 
-def write_docs(machine: str, table: str) -> None:
-    """Replace the table in docs/performance.md."""
-    text = DOCUMENT.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    DOCUMENT.write_text(f"{before}{BEGIN}\n\n{machine}\n\n{table}\n\n{END}{after}", encoding="utf-8")
+def headroom(cases: Mapping[str, Rounds]) -> list[str]:
+    """The table that shows who was busy."""
+    lines = [
+        f"| share of a core | {OURS} | its load generator | {NODE} | its load generator |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for case, rounds in cases.items():
+        cells = []
+        for server in (OURS, NODE):
+            for part in ("server", "generator"):
+                shares = [each[server]["cpu"][part] for each in rounds]
+                cells.append("?" if None in shares else f"{statistics.median(shares):.0%}")
+        lines.append(f"| {case} | {' | '.join(cells)} |")
+    return lines
 
 
-def _figure(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+def bottlenecks(cases: Mapping[str, Rounds]) -> list[str]:
+    """Warnings about measurements in which the load generator had no headroom."""
+    lines = []
+    for case, rounds in cases.items():
+        for server in (OURS, NODE):
+            share = statistics.median(each[server]["cpu"]["generator"] for each in rounds)
+            if share > BUSY:
+                lines.append(f"{case}, {server}: the load generator itself used {share:.0%} of its core.")
+    return lines
+
+
+def held_up(case: str, rounds: Rounds) -> list[str]:
+    """A warning if other work kept the generator, which waits in a loop at a given rate, from its core."""
+    least = min(each[server]["cpu"]["generator"] for each in rounds for server in (OURS, NODE))
+    if least > BUSY:
+        return []
+    return [f"{case}: in one round other work left the load generator only {least:.0%} of its core."]
+
+
+def save(data: dict[str, Any]) -> None:
+    """Write the JSON file."""
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+
+
+def write_page(lines: Sequence[str]) -> None:
+    """Put these lines between the two marks of the page."""
+    text = PAGE.read_text(encoding="utf-8")
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{PAGE} has lost its marks {BEGIN} and {END}")
+    PAGE.write_text(head + "\n".join([begin, *lines, end]) + tail, encoding="utf-8")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,84 +1,117 @@
-"""The servers under test, one at a time, on a core of their own."""
+"""The two servers that are compared: started on loopback, pinned to a core, ended by the suite."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
-HERE = Path(__file__).parent
-NODE = HERE / "node"
+NODE_DIRECTORY: Final = Path(__file__).parent / "node"
+START_SECONDS: Final = 30.0
+STOP_SECONDS: Final = 10.0
+JOB_SECONDS: Final = 120.0
+ADDRESS: Final = re.compile(r"http://127\.0\.0\.1:(\d+)/")
 
-CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-PINNED = len(CORES) > 1
-"""Whether server and load generator have a core each."""
+OURS: Final = "cctvsignal"
+NODE: Final = "Node ws"
+SERVERS: Final = (OURS, NODE)
+
+
+class SetupError(Exception):
+    """The benchmark cannot run here; the text says why."""
 
 
 @dataclass(frozen=True)
-class RunningServer:
-    """A server that is ready."""
+class Server:
+    """A server that runs."""
 
-    port: int
+    name: str
     pid: int
-
-    def cpu_seconds(self) -> float:
-        """The processor time it has used, from /proc; 0 where there is none."""
-        try:
-            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return 0.0
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def resident_bytes(self) -> int:
-        """The memory it holds, from /proc; 0 where there is none."""
-        try:
-            return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        except OSError:
-            return 0
+    port: int
 
 
-COMMANDS = {
-    "cctvsignal": [sys.executable, "-m", "cctvsignal", "--listen", "tcp:0:interface=127.0.0.1"],
-    "node ws": ["node", str(NODE / "relay.mjs")],
-}
-
-
-def install_node_relay() -> None:
-    """Install what the Node relay needs, from the lock file, where it is missing."""
-    if not (NODE / "node_modules").is_dir():
-        print("Installing the ws package for the Node relay ...")
-        subprocess.run(
-            ["npm", "ci", "--no-fund", "--no-audit"], cwd=NODE, check=True, stdout=subprocess.DEVNULL
-        )
-
-
-def pin_this_process() -> None:
-    """Keep the load generator off the servers' core."""
-    if PINNED:
-        os.sched_setaffinity(0, {CORES[-1]})
+def install_node() -> tuple[str, str]:
+    """Install the relay's only package if it is missing; the versions of Node and of `ws`."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        raise SetupError("the benchmarks compare with a Node server: node and npm must be installed")
+    package = NODE_DIRECTORY / "node_modules" / "ws" / "package.json"
+    if not package.exists():
+        done = subprocess.run([npm, "ci"], cwd=NODE_DIRECTORY, capture_output=True, text=True, timeout=120)
+        if done.returncode:
+            raise SetupError(f"npm ci failed in {NODE_DIRECTORY}:\n{done.stderr.strip()}")
+    shown = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=30, check=True)
+    return shown.stdout.strip().lstrip("v"), str(json.loads(package.read_text())["version"])
 
 
 @contextmanager
-def running(name: str) -> Iterator[RunningServer]:
-    """One of `COMMANDS`, ready, and ended with the block."""
-    process = subprocess.Popen(COMMANDS[name], stdout=subprocess.PIPE, text=True, cwd=HERE.parent)
+def running(name: str, core: int | None) -> Iterator[Server]:
+    """Start a server and end it."""
+    with tempfile.TemporaryDirectory() as directory:
+        output = Path(directory, "output")
+        with output.open("wb") as file, _on_core(core):
+            process = subprocess.Popen(_command(name), stdout=file, stderr=subprocess.STDOUT)
+        try:
+            yield Server(name, process.pid, _wait_for_port(name, process, output))
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def load(job: dict[str, Any], core: int | None) -> dict[str, Any]:
+    """Let the load generator do one job in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.load"],
+        input=json.dumps({**job, "core": core}),
+        capture_output=True,
+        text=True,
+        timeout=JOB_SECONDS,
+    )
+    if done.returncode:
+        raise SetupError(f"the load generator failed:\n{done.stderr.strip()}")
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def _command(name: str) -> Sequence[str]:
+    if name == OURS:
+        return [sys.executable, "-m", "cctvsignal", "--listen", "tcp:0:interface=127.0.0.1"]
+    return ["node", str(NODE_DIRECTORY / "relay.mjs")]
+
+
+@contextmanager
+def _on_core(core: int | None) -> Iterator[None]:
+    # A child inherits the core, and so do the threads that Node starts: pinned later, they would not be.
+    if core is None or sys.platform != "linux":
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
     try:
-        if PINNED:
-            os.sched_setaffinity(process.pid, {CORES[0]})
-        assert process.stdout is not None
-        for line in process.stdout:
-            if match := re.search(r"http://127\.0\.0\.1:(\d+)/", line):
-                yield RunningServer(int(match.group(1)), process.pid)
-                break
-        else:
-            raise SystemExit(f"{name} did not start")
+        yield
     finally:
-        process.terminate()
-        process.wait(20)
-        if process.stdout is not None:
-            process.stdout.close()
+        os.sched_setaffinity(0, allowed)
+
+
+def _wait_for_port(name: str, process: subprocess.Popen[bytes], output: Path) -> int:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        found = ADDRESS.search(output.read_text(errors="replace"))
+        if found:
+            return int(found[1])
+        time.sleep(0.05)
+    raise SetupError(f"{name} did not start:\n{output.read_text(errors='replace')}")

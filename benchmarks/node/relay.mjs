@@ -1,91 +1,116 @@
-// The same protocol as a person would write it in an afternoon: the `ws` package, a map of rooms,
-// JSON.parse and JSON.stringify. Prints its address when it is ready.
-import { randomUUID } from "node:crypto";
-import { createServer } from "node:http";
-import { WebSocketServer } from "ws";
+// A plain relay on Node and `ws`: the yardstick of the benchmarks. It speaks section 1 of docs/protocol.md for
+// well-behaved clients, with a map of rooms and JSON.parse/JSON.stringify, as one would write it in an afternoon.
+import { randomUUID } from 'node:crypto';
+import { createServer } from 'node:http';
+import { WebSocketServer } from 'ws';
 
-const rooms = new Map();
-const server = createServer((request, response) => {
-  response.setHeader("Content-Type", "application/json");
-  response.end(JSON.stringify({ status: "OK", timestamp: new Date().toISOString() }));
-});
-const sockets = new WebSocketServer({ server, maxPayload: 64 * 1024 });
+const rooms = new Map(); // room name -> Map of client id -> client
 
-function send(socket, message) {
-  if (socket.readyState === socket.OPEN) socket.send(JSON.stringify(message));
+function send(client, message) {
+  client.socket.send(JSON.stringify(message));
 }
 
-function tellOthers(client, message) {
-  for (const member of rooms.get(client.room)?.values() ?? []) {
-    if (member !== client) send(member.socket, message);
+function broadcast(client, message) {
+  const text = JSON.stringify(message);
+  for (const other of rooms.get(client.room).values()) {
+    if (other !== client) other.socket.send(text);
   }
 }
 
 function leave(client) {
-  const room = rooms.get(client.room);
-  if (!room) return;
-  room.delete(client.id);
+  const members = rooms.get(client.room);
+  if (!members) return;
   if (client.cameraId) {
-    tellOthers(client, { type: "cameraUnavailable", cameraId: client.cameraId, clientId: client.id });
+    broadcast(client, { type: 'cameraUnavailable', cameraId: client.cameraId, clientId: client.id });
   }
-  tellOthers(client, { type: "clientDisconnected", clientId: client.id });
-  if (room.size === 0) rooms.delete(client.room);
+  broadcast(client, { type: 'clientDisconnected', clientId: client.id });
+  members.delete(client.id);
+  if (members.size === 0) rooms.delete(client.room);
   client.room = undefined;
 }
 
 function join(client, message) {
   leave(client);
-  client.room = message.room || "default";
-  client.deviceType = message.deviceType || "viewer";
-  client.cameraId = client.deviceType === "camera" ? message.cameraId : undefined;
+  client.room = message.room || 'default';
+  client.deviceType = message.deviceType || 'viewer';
+  client.cameraId = client.deviceType === 'camera' ? message.cameraId : undefined;
   if (!rooms.has(client.room)) rooms.set(client.room, new Map());
-  rooms.get(client.room).set(client.id, client);
-  send(client.socket, { type: "joined", room: client.room });
-  const { id: clientId, deviceType, cameraId } = client;
-  tellOthers(client, { type: "clientJoined", clientId, deviceType, cameraId });
-  if (cameraId) {
-    tellOthers(client, { type: "cameraAvailable", cameraId, clientId });
-  } else {
-    for (const member of rooms.get(client.room).values()) {
-      if (!member.cameraId) continue;
-      send(client.socket, { type: "cameraAvailable", cameraId: member.cameraId, clientId: member.id });
+  const members = rooms.get(client.room);
+  members.set(client.id, client);
+  send(client, { type: 'joined', room: client.room });
+  broadcast(client, {
+    type: 'clientJoined',
+    clientId: client.id,
+    deviceType: client.deviceType,
+    cameraId: client.cameraId,
+  });
+  if (client.cameraId) {
+    broadcast(client, { type: 'cameraAvailable', cameraId: client.cameraId, clientId: client.id });
+    return;
+  }
+  for (const other of members.values()) {
+    if (other.cameraId) {
+      send(client, { type: 'cameraAvailable', cameraId: other.cameraId, clientId: other.id });
     }
   }
 }
 
-sockets.on("connection", (socket) => {
-  const client = { id: randomUUID(), socket };
-  send(socket, { type: "welcome", clientId: client.id });
-  socket.on("close", () => leave(client));
-  socket.on("message", (data) => {
-    let message;
-    try {
-      message = JSON.parse(data);
-    } catch {
-      return send(socket, { type: "error", code: "invalidJson", message: "That is not JSON." });
+function requestStream(client, message) {
+  for (const other of rooms.get(client.room)?.values() ?? []) {
+    if (other.cameraId === message.cameraId) {
+      send(other, { type: 'viewerRequest', viewerId: client.id });
+      return;
     }
-    switch (message.type) {
-      case "join":
-        return join(client, message);
-      case "requestStream": {
-        const members = [...(rooms.get(client.room)?.values() ?? [])];
-        const camera = members.find((member) => member.cameraId === message.cameraId);
-        if (!camera) return send(socket, { type: "cameraNotFound", cameraId: message.cameraId });
-        return send(camera.socket, { type: "viewerRequest", viewerId: client.id, requestId: randomUUID() });
-      }
-      case "offer":
-      case "answer":
-      case "iceCandidate": {
-        const peer = rooms.get(client.room)?.get(message.target);
-        if (!peer) return send(socket, { type: "error", code: "peerNotFound", message: "No such peer." });
-        const { target, ...relayed } = message;
-        return send(peer.socket, { ...relayed, sender: client.id });
-      }
-      default:
-        return send(socket, { type: "error", code: "unknownType", message: "No such type." });
-    }
-  });
-});
+  }
+  send(client, { type: 'cameraNotFound', cameraId: message.cameraId });
+}
 
-server.listen(0, "127.0.0.1", () => console.log(`ready: http://127.0.0.1:${server.address().port}/`));
-process.on("SIGTERM", () => process.exit(0));
+function relay(client, message) {
+  const receiver = rooms.get(client.room)?.get(message.target);
+  if (!receiver) {
+    send(client, { type: 'error', code: 'peerNotFound', message: 'There is no such client in the room.' });
+    return;
+  }
+  const { target, ...rest } = message;
+  send(receiver, { ...rest, sender: client.id });
+}
+
+function receive(client, data) {
+  let message;
+  try {
+    message = JSON.parse(data);
+  } catch {
+    send(client, { type: 'error', code: 'invalidJson', message: 'This is not JSON.' });
+    return;
+  }
+  switch (message?.type) {
+    case 'join':
+      join(client, message);
+      break;
+    case 'requestStream':
+      requestStream(client, message);
+      break;
+    case 'offer':
+    case 'answer':
+    case 'iceCandidate':
+      relay(client, message);
+      break;
+    default:
+      send(client, { type: 'error', code: 'unknownType', message: 'There is no such type.' });
+  }
+}
+
+const http = createServer((request, response) => {
+  response.writeHead(404).end();
+});
+const server = new WebSocketServer({ server: http });
+server.on('connection', (socket) => {
+  const client = { id: randomUUID(), socket };
+  socket.on('message', (data) => receive(client, data));
+  socket.on('close', () => leave(client));
+  socket.on('error', () => socket.terminate());
+  send(client, { type: 'welcome', clientId: client.id });
+});
+http.listen(0, '127.0.0.1', () => {
+  console.log(`http://127.0.0.1:${http.address().port}/`);
+});

@@ -1,0 +1,81 @@
+"""What the suite asks of the operating system: cores, processor time, memory, limits; or None."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+FILES: Final = 8192
+"""Open files that the largest measurement needs, with room to spare."""
+
+
+def raise_file_limit() -> int:
+    """Raise the soft limit of open files for this process and its children; the limit that holds then."""
+    if sys.platform == "win32":
+        return FILES
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return FILES if soft == resource.RLIM_INFINITY else soft
+
+
+def cores() -> tuple[int | None, int | None]:
+    """A core for the server and another one for the load generator, or (None, None): no pinning."""
+    if sys.platform != "linux":
+        return None, None
+    allowed = sorted(os.sched_getaffinity(0))
+    return (allowed[0], allowed[-1]) if len(allowed) > 1 else (None, None)
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """Processor time of a process with all its threads."""
+    if sys.platform != "linux":
+        return None
+    # The name of the command may hold spaces and brackets; what follows its last bracket does not.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_bytes(pid: int) -> int | None:
+    """Resident memory of a process."""
+    if sys.platform == "linux":
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    if sys.platform == "win32":
+        return None
+    out = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, timeout=10)
+    return int(out.stdout) * 1024 if out.stdout.strip() else None
+
+
+def describe(node: str, ws: str) -> dict[str, Any]:
+    """The machine and the versions, for whoever reads figures later."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "twisted": version("twisted"),
+        "autobahn": version("autobahn"),
+        "msgspec": version("msgspec"),
+        "cctvsignal": version("cctvsignal"),
+        "node": node,
+        "ws": ws,
+    }
+
+
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
