@@ -56,6 +56,8 @@ from .registry import Client, Peer, Registry, Room
 PROBE_SECONDS: Final = 2.0
 """How long the holder of a camera id has to answer when another camera claims it."""
 CLOSE_REPLACED: Final = 4409
+SERVER: Final = f"cctvsignal/{__version__}"
+"""What this server calls itself."""
 
 
 class Timer(Protocol):
@@ -112,7 +114,7 @@ class Hub:
         welcome = Welcome(
             client_id=client.id,
             protocol=PROTOCOL_VERSION,
-            server=f"cctvsignal/{__version__}",
+            server=SERVER,
             ice_servers=[],
             authenticated=False,
             limits=self._limits,
@@ -302,10 +304,8 @@ class Hub:
         if camera is None:
             self._answer(client, request, CameraNotFound(request.camera_id, request.request_id))
             return
-        if self._is_full(camera, client):
-            self._refuse(client, request, "cameraBusy", f"Camera {camera.camera_id} has all its viewers.")
+        if not self._admit(camera, client, request):
             return
-        self._registry.start_session(camera, client)
         camera.peer.send(encode(ViewerRequest(client.id, request.request_id or str(uuid.uuid4()))))
         if request.ack:
             self._acknowledge(client, request)
@@ -315,20 +315,17 @@ class Hub:
         if sender.camera_id is not None:
             self._registry.start_session(sender, receiver)
         elif receiver.camera_id is not None:
-            if self._is_full(receiver, sender):
-                text = f"Camera {receiver.camera_id} has all its viewers."
-                self._refuse(sender, offer, "cameraBusy", text)
-                return False
-            self._registry.start_session(receiver, sender)
+            return self._admit(receiver, sender, offer)
         return True
 
-    @staticmethod
-    def _is_full(camera: Client, viewer: Client) -> bool:
-        return (
-            camera.max_viewers is not None
-            and viewer not in camera.viewers
-            and len(camera.viewers) >= camera.max_viewers
-        )
+    def _admit(self, camera: Client, viewer: Client, message: ClientMessage) -> bool:
+        """Start the session that a viewer asks for; false: the camera has no place for it."""
+        most, viewers = camera.max_viewers, camera.viewers
+        if most is not None and viewer not in viewers and len(viewers) >= most:
+            self._refuse(viewer, message, "cameraBusy", f"Camera {camera.camera_id} has all its viewers.")
+            return False
+        self._registry.start_session(camera, viewer)
+        return True
 
     # --- questions
 

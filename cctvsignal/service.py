@@ -16,7 +16,7 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 
 from . import __version__
-from .hub import Hub
+from .hub import SERVER, Hub
 from .logs import make_observer
 from .messages import Limits
 from .options import Options
@@ -83,11 +83,10 @@ class SignalingService(MultiService):
         self._started: float | None = None
         self._reactor = reactor
         self._hub = Hub(reactor, Limits(options["max-message-bytes"], messages_per_second=0))
-        server = f"cctvsignal/{__version__}"
         self._websocket = SignalingFactory(
             self._hub,
             reactor,
-            server=server,
+            server=SERVER,
             max_message_bytes=options["max-message-bytes"],
             ping_interval=options["ping-interval"],
             ping_timeout=options["ping-timeout"],
@@ -96,7 +95,7 @@ class SignalingService(MultiService):
         site = make_site(
             WebSocketResource(self._websocket),
             reactor,
-            server=server,
+            server=SERVER,
             health=self._health,
             web_dir=options.web_directory,
             client_dir=options.client_directory,
