@@ -20,10 +20,13 @@ PACKAGE: Final = Path(__file__).parent
 REPOSITORY: Final = PACKAGE.parent
 
 
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 <= int(text) <= 65535):
-        raise ValueError("a port is a number from 0 to 65535")
-    return int(text)
+def _whole_number(what: str, least: int, most: int) -> Callable[[str], int]:
+    def convert(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+            raise ValueError(f"{what} from {least} to {most}")
+        return int(text)
+
+    return convert
 
 
 def _endpoints(text: str) -> list[str]:
@@ -66,12 +69,6 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _bytes(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1024 <= int(text) <= 16 * 1024 * 1024):
-        raise ValueError("a size is a number of bytes from 1024 to 16777216")
-    return int(text)
-
-
 @dataclass(frozen=True)
 class Setting:
     """One option: its name, its environment variable and what its value must be."""
@@ -90,7 +87,14 @@ class Setting:
 
 
 SETTINGS: Final = (
-    Setting("port", "PORT", "8080", _port, "The port to listen on, on all addresses.", "p"),
+    Setting(
+        "port",
+        "PORT",
+        "8080",
+        _whole_number("a port is a number", 0, 65535),
+        "The port to listen on, on all addresses.",
+        "p",
+    ),
     Setting(
         "listen",
         "CCTVSIGNAL_LISTEN",
@@ -114,7 +118,7 @@ SETTINGS: Final = (
         "max-message-bytes",
         "CCTVSIGNAL_MAX_MESSAGE_BYTES",
         "65536",
-        _bytes,
+        _whole_number("a size is a number of bytes", 1024, 16 * 1024 * 1024),
         "The longest message that a client may send.",
     ),
     Setting(
