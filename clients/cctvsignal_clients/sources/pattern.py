@@ -6,6 +6,7 @@ The counter is also there as a row of black and white blocks at the bottom, for 
 from __future__ import annotations
 
 import asyncio
+import functools
 from datetime import UTC, datetime
 from typing import Final
 
@@ -43,7 +44,8 @@ _GLYPHS: Final = {
 
 def draw(counter: int, now: datetime) -> VideoFrame:
     """The picture with this number and time: `WIDTH` x `HEIGHT`, yuv420p."""
-    luma = bytearray(_BACKGROUND)
+    background, *chroma = _background()
+    luma = bytearray(background)
     bar = counter * 8 % WIDTH
     stripe = bytes([WHITE]) * min(32, WIDTH - bar)
     for row in range(160, 320):
@@ -56,8 +58,7 @@ def draw(counter: int, now: datetime) -> VideoFrame:
     row_of_blocks = b"".join(bytes([WHITE if bit == "1" else BLACK]) * block for bit in bits)
     luma[(HEIGHT - BLOCK_HEIGHT) * WIDTH :] = row_of_blocks * BLOCK_HEIGHT
     frame = VideoFrame(WIDTH, HEIGHT, "yuv420p")
-    contents = (bytes(luma), _CHROMA_U, _CHROMA_V)
-    for plane, content in zip(frame.planes, contents, strict=True):
+    for plane, content in zip(frame.planes, (bytes(luma), *chroma), strict=True):
         plane.update(_padded(content, plane.width, plane.line_size))
     return frame
 
@@ -119,8 +120,12 @@ def _padded(content: bytes, width: int, line_size: int) -> bytes:
     return b"".join(content[at : at + width] + padding for at in range(0, len(content), width))
 
 
-_BACKGROUND: Final = bytes(
-    40 + (x * 96 // WIDTH) + (y * 64 // HEIGHT) for y in range(HEIGHT) for x in range(WIDTH)
-)
-_CHROMA_U: Final = bytes(112 + x * 48 // WIDTH for _ in range(HEIGHT // 2) for x in range(WIDTH // 2))
-_CHROMA_V: Final = bytes(112 + y * 32 // HEIGHT for y in range(HEIGHT // 2) for _ in range(WIDTH // 2))
+@functools.cache
+def _background() -> tuple[bytes, bytes, bytes]:
+    """The three planes without anything on them. Not before they are needed: they take a while."""
+    rows, columns = range(HEIGHT // 2), range(WIDTH // 2)
+    return (
+        bytes(40 + (x * 96 // WIDTH) + (y * 64 // HEIGHT) for y in range(HEIGHT) for x in range(WIDTH)),
+        bytes(112 + x * 48 // WIDTH for _ in rows for x in columns),
+        bytes(112 + y * 32 // HEIGHT for y in rows for _ in columns),
+    )
