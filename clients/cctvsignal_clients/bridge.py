@@ -74,14 +74,15 @@ class Result(Deferred[T]):
 
 def start(work: Coroutine[Any, Any, T]) -> Result[T]:
     """Run an asyncio coroutine as a task and give out its result."""
-    task = _loop().create_task(work)
-    _tasks.add(task)
-    task.add_done_callback(_tasks.discard)
-    return Result(task)
+    return Result(_run(work))
 
 
 def background(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     """Run an asyncio coroutine whose result nobody waits for; it must deal with its own errors."""
+    return _run(work)
+
+
+def _run(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     task = _loop().create_task(work)
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
