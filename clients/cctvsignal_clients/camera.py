@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 from aiortc.mediastreams import MediaStreamTrack
 from twisted.logger import Logger
 
 from cctvsignal import messages
-from cctvsignal.messages import CameraMeta, IceServer
 
 from . import bridge
 from .bridge import Result
 from .peer import PeerSession
 from .sessions import SessionClient
+from .signaling import DEFAULT_SERVER, ClientOptions
 from .sources import Source, open_source
 
 log = Logger()
@@ -31,15 +32,13 @@ class CameraClient(SessionClient):
 
     def __init__(
         self,
-        server: str = "ws://localhost:8080",
+        server: str = DEFAULT_SERVER,
         *,
         camera_id: str,
-        room: str = messages.DEFAULT_ROOM,
-        ice_servers: Sequence[IceServer] | None = None,
-        meta: CameraMeta | None = None,
         max_viewers: int | None = None,
+        **options: Unpack[ClientOptions],
     ) -> None:
-        super().__init__(server, room=room, ice_servers=ice_servers, meta=meta)
+        super().__init__(server, **options)
         self.camera_id = camera_id
         self.max_viewers = max_viewers
         self._source: Source | None = None

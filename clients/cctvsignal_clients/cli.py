@@ -15,7 +15,7 @@ try:
     from .camera import CameraClient
     from .errors import ClientError, ConnectionFailed, MediaFailed
     from .retry import CLOSE_REPLACED, STAYS_AWAY_AFTER
-    from .signaling import Disconnected, WebRTCCCTVClient
+    from .signaling import DEFAULT_SERVER, Disconnected, WebRTCCCTVClient
     from .sources import open_source
     from .viewer import Stream, ViewerClient
 except ModuleNotFoundError as missing:
@@ -127,7 +127,7 @@ def _parser(description: str, examples: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=description, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    _option(parser, "--server", "SERVER_URL", "ws://localhost:8080", "the signaling server")
+    _option(parser, "--server", "SERVER_URL", DEFAULT_SERVER, "the signaling server")
     _option(parser, "--room", "ROOM_NAME", "cctv", "the room")
     parser.add_argument("--exit-after", metavar="SECONDS", type=float, help="end after this time")
     return parser

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Unpack
 
 from aiortc.mediastreams import MediaStreamTrack
 
@@ -11,14 +11,14 @@ from cctvsignal import messages
 
 from . import bridge
 from .peer import Negotiation, PeerSession
-from .signaling import WebRTCCCTVClient
+from .signaling import DEFAULT_SERVER, ClientOptions, WebRTCCCTVClient
 
 
 class SessionClient(WebRTCCCTVClient):
     """A client with at most one session with each other client. Sessions go on while the server is away."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(self, server: str = DEFAULT_SERVER, **options: Unpack[ClientOptions]) -> None:
+        super().__init__(server, **options)
         self._sessions: dict[str, PeerSession] = {}
         """By the client id of the other side. What comes from anybody else is dropped."""
         self._handlers = {

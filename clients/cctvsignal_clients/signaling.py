@@ -9,7 +9,7 @@ import socket
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypedDict, TypeVar
 
 import msgspec
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
@@ -36,6 +36,7 @@ from .errors import (
 from .events import Emitter
 from .retry import CLOSE_REPLACED, STABLE_SECONDS, STAYS_AWAY_AFTER, pause
 
+DEFAULT_SERVER: Final = "ws://localhost:8080"
 OPEN_SECONDS: Final = 10.0
 WELCOME_SECONDS: Final = 10.0
 ANSWER_SECONDS: Final = 10.0
@@ -51,6 +52,14 @@ class Disconnected:
 
     code: int | None
     will_reconnect: bool
+
+
+class ClientOptions(TypedDict, total=False):
+    """The options of every client; see `WebRTCCCTVClient`."""
+
+    room: str
+    ice_servers: Sequence[IceServer] | None
+    meta: CameraMeta | None
 
 
 class WebRTCCCTVClient(Emitter):
@@ -70,7 +79,7 @@ class WebRTCCCTVClient(Emitter):
 
     def __init__(
         self,
-        server: str = "ws://localhost:8080",
+        server: str = DEFAULT_SERVER,
         *,
         room: str = messages.DEFAULT_ROOM,
         ice_servers: Sequence[IceServer] | None = None,
@@ -284,8 +293,13 @@ class WebRTCCCTVClient(Emitter):
             factory = WebSocketClientFactory(self.server, reactor=reactor)
         except ValueError as error:
             raise InvalidOption(f"{self.server!r} is no ws:// or wss:// URL: {error}.") from None
-        factory.setProtocolOptions(openHandshakeTimeout=OPEN_SECONDS, failByDrop=False, autoPingInterval=20)
-        factory.setProtocolOptions(autoPingTimeout=10, autoPingRestartOnAnyTraffic=False)
+        factory.setProtocolOptions(
+            openHandshakeTimeout=OPEN_SECONDS,
+            failByDrop=False,
+            autoPingInterval=20,
+            autoPingTimeout=10,
+            autoPingRestartOnAnyTraffic=False,
+        )
         factory.noisy = False
         factory.protocol = functools.partial(_Socket, self, loop)  # type: ignore[assignment]
         # The loop's resolver, because Twisted's uses threads that only a reactor's own end would end.

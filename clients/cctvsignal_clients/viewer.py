@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Final, Unpack
 
 import av
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from twisted.logger import Logger
 
 from cctvsignal import messages
-from cctvsignal.messages import CameraInfo, CameraMeta, IceServer
+from cctvsignal.messages import CameraInfo
 
 from . import bridge
 from .bridge import Result
@@ -22,6 +21,7 @@ from .errors import CameraNotFound, MediaFailed, RequestTimeout
 from .frames import FrameFeed, FrameIterator
 from .peer import PeerSession
 from .sessions import SessionClient
+from .signaling import DEFAULT_SERVER, ClientOptions
 
 REQUEST_SECONDS: Final = 15.0
 FRAMES_KEPT: Final = 30
@@ -103,15 +103,8 @@ class ViewerClient(SessionClient):
 
     device_type = "viewer"
 
-    def __init__(
-        self,
-        server: str = "ws://localhost:8080",
-        *,
-        room: str = messages.DEFAULT_ROOM,
-        ice_servers: Sequence[IceServer] | None = None,
-        meta: CameraMeta | None = None,
-    ) -> None:
-        super().__init__(server, room=room, ice_servers=ice_servers, meta=meta)
+    def __init__(self, server: str = DEFAULT_SERVER, **options: Unpack[ClientOptions]) -> None:
+        super().__init__(server, **options)
         self.cameras: dict[str, CameraInfo] = {}
         """The cameras of the room, by id."""
         self._streams: dict[str, Stream] = {}
