@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tests.processes import command
+
 NODE_DIRECTORY: Final = Path(__file__).parent / "node"
-START_SECONDS: Final = 30.0
-STOP_SECONDS: Final = 10.0
 JOB_SECONDS: Final = 120.0
-ADDRESS: Final = re.compile(r"http://127\.0\.0\.1:(\d+)/")
+ADDRESS: Final = r"http://127\.0\.0\.1:(\d+)/"
 
 OURS: Final = "cctvsignal"
 NODE: Final = "Node ws"
@@ -57,19 +54,14 @@ def install_node() -> tuple[str, str]:
 @contextmanager
 def running(name: str, core: int | None) -> Iterator[Server]:
     """Start a server and end it."""
-    with tempfile.TemporaryDirectory() as directory:
-        output = Path(directory, "output")
-        with output.open("wb") as file, _on_core(core):
-            process = subprocess.Popen(_command(name), stdout=file, stderr=subprocess.STDOUT)
+    with ExitStack() as stack:
+        with _on_core(core):
+            process = stack.enter_context(command(*_command(name)))
         try:
-            yield Server(name, process.pid, _wait_for_port(name, process, output))
-        finally:
-            process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            port = process.wait_for_line(ADDRESS)[1]
+        except AssertionError as error:
+            raise SetupError(f"{name} did not start: {error}") from None
+        yield Server(name, process.process.pid, int(port))
 
 
 def load(job: dict[str, Any], core: int | None) -> dict[str, Any]:
@@ -105,13 +97,3 @@ def _on_core(core: int | None) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, allowed)
-
-
-def _wait_for_port(name: str, process: subprocess.Popen[bytes], output: Path) -> int:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        found = ADDRESS.search(output.read_text(errors="replace"))
-        if found:
-            return int(found[1])
-        time.sleep(0.05)
-    raise SetupError(f"{name} did not start:\n{output.read_text(errors='replace')}")
