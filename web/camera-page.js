@@ -1,4 +1,4 @@
-import { CameraClient } from "/client/index.js";
+import { CLOSE_REPLACED, CameraClient } from "/client/index.js";
 
 import { DEFAULT_ROOM, element, fillTexts, fromAddress, showStatus } from "./page.js";
 import { texts } from "./texts.js";
@@ -106,7 +106,7 @@ function follow(client) {
     isIdTaken ||= error.code === "cameraIdInUse";
   });
   client.on("disconnected", ({ code, willReconnect }) => {
-    isIdTaken ||= code === 4409;
+    isIdTaken ||= code === CLOSE_REPLACED;
     // While it starts, the promise of register says more.
     if (!willReconnect && isCurrent() && client.welcome && !element("viewers").hidden) {
       end("failed", texts.refused);
