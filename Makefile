@@ -38,7 +38,7 @@ integration: $(VENV)/test.stamp ## real servers, real clients, real media
 	$(BIN)/coverage run -m pytest tests/integration
 
 browser: $(VENV)/test.stamp ## the pages in a real Chromium
-	@tests/install-browser.sh
+	@PYTHON=$(BIN)/python tests/install-browser.sh
 	$(BIN)/pytest -p no:twisted -o addopts="-ra --strict-markers" tests/browser
 
 javascript: ## the JavaScript client under Node's own test runner

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
-from tests.processes import Server, server
+from tests.browser.chromium import find_chromium
+from tests.processes import Server
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -27,24 +26,8 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
-CANDIDATES = [
-    "chromium",
-    "chromium-browser",
-    "google-chrome",
-    "google-chrome-stable",
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-]
 
 OpenPage = Callable[..., Page]
-
-
-def find_chromium() -> str:
-    """The path of a Chromium; CHROMIUM in the environment names one."""
-    for candidate in (os.environ.get("CHROMIUM", ""), *CANDIDATES):
-        if candidate and (path := shutil.which(candidate)):
-            return path
-    raise AssertionError("There is no Chromium: install it, or name it in the variable CHROMIUM.")
 
 
 @pytest.fixture(scope="session")
@@ -58,13 +41,6 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
     running = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
     yield running
     running.close()
-
-
-@pytest.fixture(scope="module")
-def shared_server() -> Iterator[Server]:
-    with server() as running:
-        yield running
-    assert "Traceback" not in running.output
 
 
 @dataclass

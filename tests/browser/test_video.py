@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import av
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import expect_moving_picture, start_camera, tile_status, video_of, watch
@@ -15,11 +16,17 @@ from tests.processes import Server, command, script, server
 ROOMS = (f"room-{number}" for number in itertools.count(1))
 
 
-def test_a_camera_page_is_seen_on_a_viewer_page(open_page: OpenPage) -> None:
-    room = next(ROOMS)
-    start_camera(open_page(f"/camera.html?room={room}&camera=porch"))
-    viewer = open_page(f"/?room={room}")
+def watched_camera(open_page: OpenPage, room: str, **options: Any) -> tuple[Page, Page]:
+    """A camera page and a viewer page that shows its picture."""
+    camera = open_page(f"/camera.html?room={room}&camera=porch", **options)
+    start_camera(camera)
+    viewer = open_page(f"/?room={room}", **options)
     expect_moving_picture(viewer, watch(viewer, "porch"))
+    return camera, viewer
+
+
+def test_a_camera_page_is_seen_on_a_viewer_page(open_page: OpenPage) -> None:
+    watched_camera(open_page, next(ROOMS))
 
 
 def test_a_python_camera_is_seen_on_a_viewer_page(open_page: OpenPage, shared_server: Server) -> None:
@@ -74,11 +81,7 @@ def test_one_viewer_on_two_cameras(open_page: OpenPage) -> None:
 
 
 def test_a_camera_tab_that_is_closed_is_told_within_a_second(open_page: OpenPage) -> None:
-    room = next(ROOMS)
-    camera = open_page(f"/camera.html?room={room}&camera=porch")
-    start_camera(camera)
-    viewer = open_page(f"/?room={room}")
-    expect_moving_picture(viewer, watch(viewer, "porch"))
+    camera, viewer = watched_camera(open_page, next(ROOMS))
     camera.close()
     expect(viewer.locator('[data-tile="porch"]')).to_have_attribute("data-state", "gone", timeout=1000)
     expect(tile_status(viewer, "porch")).not_to_be_empty()
@@ -87,11 +90,7 @@ def test_a_camera_tab_that_is_closed_is_told_within_a_second(open_page: OpenPage
 
 
 def test_a_camera_that_comes_back_is_seen_again_without_a_click(open_page: OpenPage) -> None:
-    room = next(ROOMS)
-    camera = open_page(f"/camera.html?room={room}&camera=porch")
-    start_camera(camera)
-    viewer = open_page(f"/?room={room}")
-    expect_moving_picture(viewer, watch(viewer, "porch"))
+    camera, viewer = watched_camera(open_page, next(ROOMS))
     camera.click("#stop")
     expect(viewer.locator('[data-tile="porch"]')).not_to_have_attribute("data-state", "live")
     start_camera(camera)
@@ -103,10 +102,7 @@ def test_a_picture_goes_on_while_the_server_is_away(open_page: OpenPage) -> None
     with server() as first:
         port = first.port
         refused = "ERR_CONNECTION_REFUSED"
-        camera = open_page("/camera.html?room=away&camera=porch", of=first, allowed=refused)
-        start_camera(camera)
-        viewer = open_page("/?room=away", of=first, allowed=refused)
-        expect_moving_picture(viewer, watch(viewer, "porch"))
+        camera, viewer = watched_camera(open_page, "away", of=first, allowed=refused)
         first.stop()
         for page in (camera, viewer):
             expect(page.locator("#status")).to_have_attribute("data-state", "reconnecting")

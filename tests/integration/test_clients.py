@@ -9,8 +9,6 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +33,7 @@ from cctvsignal_clients import (
     signaling,
 )
 from cctvsignal_clients.peer import PeerSession
-from cctvsignal_clients.sources.pattern import draw, read_counter
+from cctvsignal_clients.sources.pattern import read_counter
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
@@ -44,6 +42,7 @@ from twisted.internet.utils import getProcessOutputAndValue
 from cctvsignal import messages
 from tests.live import connect, deadline, join
 from tests.processes import Server, command, script, server
+from tests.videos import write_video
 
 MEDIA_SECONDS = 60.0
 
@@ -113,15 +112,7 @@ async def test_a_viewer_that_leaves_does_not_disturb_another(shared_server: Serv
 @deadline(MEDIA_SECONDS)
 async def test_a_video_file_is_sent_in_a_loop(shared_server: Server, tmp_path: Path) -> None:
     path = tmp_path / "thirty.mp4"
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=15)
-        assert isinstance(video, av.VideoStream)
-        video.width, video.height, video.pix_fmt = 640, 480, "yuv420p"
-        for number in range(30):
-            frame = draw(number, datetime.now(UTC))
-            frame.pts, frame.time_base = number, Fraction(1, 15)
-            container.mux(video.encode(frame))
-        container.mux(video.encode(None))
+    write_video(path, frames=30, rate=15)
     url = shared_server.websocket_url
     async with streaming_camera(url, "file", f"file:{path}"), ViewerClient(url, room="file") as viewer:
         found = await counters(await viewer.request_stream("cam-1"), 45)

@@ -2,18 +2,14 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 
 import { CameraClient } from "../../clients/js/index.js";
-import { FakePeer, FakeSocket, OPTIONS, record, sdp, settle, startTime, stopTime, tick } from "./fakes.js";
+import { FakePeer, FakeSocket, OPTIONS, begin, end, record, sdp, settle, tick } from "./fakes.js";
 
 const STREAM = { getTracks: () => [{ kind: "video" }, { kind: "audio" }] };
 const REQUEST = { type: "viewerRequest", viewerId: "V", requestId: "r" };
 const ANSWER = { type: "answer", sender: "V", sdp: { type: "answer", sdp: sdp("viewer") } };
 
-beforeEach(() => {
-  FakeSocket.all = [];
-  FakePeer.all = [];
-  stopTime();
-});
-afterEach(startTime);
+beforeEach(begin);
+afterEach(end);
 
 async function registered(stream = STREAM) {
   const camera = new CameraClient({ ...OPTIONS, cameraId: "porch", maxViewers: 2 });

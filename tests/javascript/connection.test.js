@@ -2,13 +2,10 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 
 import { CameraClient, WebRTCCCTVClient } from "../../clients/js/index.js";
-import { FakeSocket, OPTIONS, record, settle, startTime, stopTime, tick } from "./fakes.js";
+import { FakeSocket, OPTIONS, begin, end, record, settle, tick } from "./fakes.js";
 
-beforeEach(() => {
-  FakeSocket.all = [];
-  stopTime();
-});
-afterEach(startTime);
+beforeEach(begin);
+afterEach(end);
 
 async function connected(client = new WebRTCCCTVClient(OPTIONS)) {
   const connecting = client.connect();

@@ -147,8 +147,10 @@ export async function settle() {
   for (let turn = 0; turn < 30; turn++) await Promise.resolve();
 }
 
-/** Make time stand still, and chance certain: retries take their longest delay. */
-export function stopTime() {
+/** Nothing was made yet, time stands still, and chance is certain: retries take their longest delay. */
+export function begin() {
+  FakeSocket.all = [];
+  FakePeer.all = [];
   try {
     mock.timers.enable({ apis: ["setTimeout"] });
   } catch {
@@ -157,7 +159,7 @@ export function stopTime() {
   mock.method(Math, "random", () => 0.999999);
 }
 
-export function startTime() {
+export function end() {
   mock.timers.reset();
   mock.restoreAll();
 }

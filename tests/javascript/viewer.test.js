@@ -2,17 +2,13 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 
 import { ViewerClient } from "../../clients/js/index.js";
-import { FakePeer, FakeSocket, OPTIONS, record, sdp, settle, startTime, stopTime, tick } from "./fakes.js";
+import { FakePeer, FakeSocket, OPTIONS, begin, end, record, sdp, settle, tick } from "./fakes.js";
 
 const PORCH = { type: "cameraAvailable", cameraId: "porch", clientId: "C" };
 const OFFER = { type: "offer", sender: "C", sdp: { type: "offer", sdp: sdp("camera") } };
 
-beforeEach(() => {
-  FakeSocket.all = [];
-  FakePeer.all = [];
-  stopTime();
-});
-afterEach(startTime);
+beforeEach(begin);
+afterEach(end);
 
 async function viewing() {
   const viewer = new ViewerClient(OPTIONS);

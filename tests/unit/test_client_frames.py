@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import time
 from datetime import UTC, datetime
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -16,6 +15,7 @@ from cctvsignal_clients.frames import FeedTrack, FrameFeed, FrameIterator
 from cctvsignal_clients.sources.pattern import draw, read_counter
 
 from tests.live import deadline
+from tests.videos import write_video
 
 
 def picture(number: int) -> av.VideoFrame:
@@ -93,15 +93,7 @@ async def test_the_test_pattern_counts_at_its_own_speed() -> None:
 @pytest.mark.parametrize("name", ["with-times.mp4", "without-times.h264"])
 async def test_a_file_is_read_at_its_own_speed(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=20, options={"bf": "0"})
-        assert isinstance(video, av.VideoStream)
-        video.width, video.height, video.pix_fmt = 640, 480, "yuv420p"
-        for number in range(8):
-            frame = picture(number)
-            frame.pts, frame.time_base = number, Fraction(1, 20)
-            container.mux(video.encode(frame))
-        container.mux(video.encode(None))
+    write_video(path, frames=8, rate=20, bf="0")
     found, seconds = await bridge.start(_counters(f"file:{path}", 6))
     assert found[0] == 0
     assert set(found) <= set(range(8))
