@@ -6,24 +6,33 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .broadcast import SendingStats
     from .camera import CameraClient
+    from .encoder import EncoderSettings
     from .errors import (
         CameraBusy,
         CameraIdInUse,
         CameraNotFound,
         ClientError,
         ConnectionFailed,
+        ICEFailed,
         InvalidOption,
         MediaFailed,
         RequestRefused,
         RequestTimeout,
         SourceError,
+        TLSFailed,
+        Unauthorized,
     )
+    from .retry import Backoff
     from .signaling import Disconnected, WebRTCCCTVClient
     from .sources import open_source
-    from .viewer import Stream, ViewerClient
+    from .sources.base import Source
+    from .stream import Stream, StreamStats
+    from .viewer import ViewerClient
 
 __all__ = [
+    "Backoff",
     "CameraBusy",
     "CameraClient",
     "CameraIdInUse",
@@ -31,21 +40,33 @@ __all__ = [
     "ClientError",
     "ConnectionFailed",
     "Disconnected",
+    "EncoderSettings",
+    "ICEFailed",
     "InvalidOption",
     "MediaFailed",
     "RequestRefused",
     "RequestTimeout",
+    "SendingStats",
+    "Source",
     "SourceError",
     "Stream",
+    "StreamStats",
+    "TLSFailed",
+    "Unauthorized",
     "ViewerClient",
     "WebRTCCCTVClient",
     "open_source",
 ]
 
 _HOMES = {
+    "Backoff": "retry",
     "CameraClient": "camera",
     "Disconnected": "signaling",
-    "Stream": "viewer",
+    "EncoderSettings": "encoder",
+    "SendingStats": "broadcast",
+    "Source": "sources.base",
+    "Stream": "stream",
+    "StreamStats": "stream",
     "ViewerClient": "viewer",
     "WebRTCCCTVClient": "signaling",
     "open_source": "sources",

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Unpack
 
-from aiortc.mediastreams import MediaStreamTrack
 from twisted.logger import Logger
 
 from cctvsignal import messages
 
 from . import bridge
 from .bridge import Result
+from .broadcast import Broadcast, SendingStats
+from .encoder import AS_THE_SOURCE, CODECS, Codec, EncoderSettings
+from .outgoing import OutgoingTrack
 from .peer import PeerSession
 from .sessions import SessionClient
 from .signaling import DEFAULT_SERVER, ClientOptions
@@ -24,7 +26,10 @@ class CameraClient(SessionClient):
     """A camera with this `camera_id`; see `WebRTCCCTVClient` for the other arguments.
 
     `register` makes it known, `start_streaming` gives it a source. It makes an offer to every viewer that
-    asks, and answers viewers that make an offer themselves. Media goes on while the server is away.
+    asks, and answers viewers that make an offer themselves. Media goes on while the server is away. However
+    many watch, the source is encoded at most once for each of the `codecs` (offered in this order), as
+    `encoding` says, or not at all if it is H.264 already.
+
     Of its own it has the event `viewersChanged` (the list `viewers`).
     """
 
@@ -36,12 +41,17 @@ class CameraClient(SessionClient):
         *,
         camera_id: str,
         max_viewers: int | None = None,
+        encoding: EncoderSettings = AS_THE_SOURCE,
+        codecs: Sequence[Codec] = CODECS,
         **options: Unpack[ClientOptions],
     ) -> None:
         super().__init__(server, **options)
         self.camera_id = camera_id
         self.max_viewers = max_viewers
+        self._encoding = encoding
+        self._codecs = codecs
         self._source: Source | None = None
+        self._broadcast: Broadcast | None = None
         self._handlers = {
             **self._handlers,
             messages.ViewerRequest: self._on_request,
@@ -68,6 +78,10 @@ class CameraClient(SessionClient):
         """The client ids of those who have a session with this camera."""
         return list(self._sessions)
 
+    def stats(self) -> SendingStats:
+        """What is sent to each viewer at this moment."""
+        return SendingStats((), 0.0, 0.0) if self._broadcast is None else self._broadcast.stats()
+
     # --- inside
 
     def _join_message(self) -> messages.Join:
@@ -80,29 +94,35 @@ class CameraClient(SessionClient):
         )
 
     async def _start_streaming(self, source: Source | str) -> None:
-        source = open_source(source) if isinstance(source, str) else source
+        if isinstance(source, str):
+            source = open_source(source, self._encoding)
         await self._stop_streaming()
-        source.start()
-        self._source = source
+        # Before it starts: it may have something to say at once.
+        broadcast = Broadcast(source, self._encoding, self._codecs)
+        await source.start()
+        self._source, self._broadcast = source, broadcast
 
     async def _stop_streaming(self) -> None:
         source, self._source = self._source, None
+        broadcast, self._broadcast = self._broadcast, None
         await self._end_sessions("the camera stopped")
+        if broadcast is not None:
+            broadcast.end()
         if source is not None:
             await source.stop()
 
     async def _end(self) -> None:
         await self._stop_streaming()
 
-    def _tracks(self) -> Sequence[MediaStreamTrack]:
-        return [] if self._source is None else [self._source.track()]
+    def _tracks(self) -> Sequence[OutgoingTrack]:
+        return [] if self._broadcast is None else self._broadcast.tracks()
 
     def _start_session(self, viewer_id: str) -> PeerSession | None:
-        if self._source is None:
+        if self._broadcast is None:
             log.info("{viewer} asks for a camera that does not stream", viewer=viewer_id)
             self._send(messages.Bye(target=viewer_id, reason="the camera does not stream"))
             return None
-        session = self._new_session(viewer_id, self._tracks)
+        session = self._new_session(viewer_id, self._tracks, self._codecs)
         self._emit("viewersChanged", self.viewers)
         return session
 

@@ -10,7 +10,7 @@ class ClientError(Exception):
 
 
 class InvalidOption(ClientError, ValueError):
-    """A server URL, room, camera id or meta that may not be so; the text says which rule it breaks."""
+    """A URL, room, camera id, meta or file that may not be so; the text says which rule it breaks."""
 
 
 class ConnectionFailed(ClientError):
@@ -19,6 +19,14 @@ class ConnectionFailed(ClientError):
     def __init__(self, message: str, close_code: int | None = None) -> None:
         super().__init__(message)
         self.close_code = close_code
+
+
+class TLSFailed(ConnectionFailed):
+    """The server's certificate is not trusted, or TLS failed otherwise: check its CA and its host name."""
+
+
+class Unauthorized(ConnectionFailed):
+    """The server wants a token and did not get a valid one: check the token and whether it has expired."""
 
 
 class RequestRefused(ClientError):
@@ -46,7 +54,11 @@ class RequestTimeout(ClientError):
 
 
 class MediaFailed(ClientError):
-    """No pictures came: no media path was found (ICE), or the other side ended the session."""
+    """No pictures came, or they could not be kept: the text says why."""
+
+
+class ICEFailed(MediaFailed):
+    """Signaling worked, but no media path was found: check firewalls and the TURN server."""
 
 
 class SourceError(ClientError):

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import AsyncIterator
 from weakref import WeakSet
 
-from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import VideoFrame
 
 from . import bridge
@@ -15,10 +14,9 @@ from .bridge import Result
 
 
 class FrameReader:
-    """One reader of a feed; what it does not fetch in time it never sees."""
+    """A reader of one feed or several; what it does not fetch in time it never sees."""
 
-    def __init__(self, feed: FrameFeed, keep: int) -> None:
-        self._feed = feed
+    def __init__(self, keep: int) -> None:
         self._frames: deque[VideoFrame] = deque(maxlen=keep)
         self._changed = asyncio.Event()
         self._ended = False
@@ -31,11 +29,6 @@ class FrameReader:
             self._changed.clear()
             await self._changed.wait()
         return self._frames.popleft()
-
-    def close(self) -> None:
-        """Read no more."""
-        self._feed._readers.discard(self)
-        self._end()
 
     def _put(self, frame: VideoFrame) -> None:
         self._frames.append(frame)
@@ -72,18 +65,27 @@ class FrameFeed:
 
     def read(self, keep: int) -> FrameReader:
         """A new reader, for which up to `keep` frames are kept."""
-        reader = FrameReader(self, keep)
+        reader = FrameReader(keep)
         if self._ended:
             reader._end()
         else:
-            self._readers.add(reader)
+            self.add(reader)
         return reader
+
+    def add(self, reader: FrameReader) -> None:
+        """Let this reader have the frames from here on, too."""
+        self._readers.add(reader)
+
+    def discard(self, reader: FrameReader) -> None:
+        """Let this reader have no more of these frames, though perhaps those of another feed."""
+        self._readers.discard(reader)
 
 
 class FrameIterator(AsyncIterator[VideoFrame]):
     """The frames of a feed for `async for`, in asyncio and in Twisted coroutines."""
 
     def __init__(self, feed: FrameFeed, keep: int) -> None:
+        self._feed = feed
         self._reader = feed.read(keep)
 
     def __anext__(self) -> Result[VideoFrame]:
@@ -91,32 +93,5 @@ class FrameIterator(AsyncIterator[VideoFrame]):
 
     def close(self) -> None:
         """Read no more."""
-        self._reader.close()
-
-
-class FeedTrack(MediaStreamTrack):
-    """A video track for one sender, from a feed that others read, too.
-
-    One for each viewer, because aiortc's sender stops the track it was given when it ends. A sender that
-    is slow gets the latest frame and misses some, instead of getting later and later.
-    """
-
-    kind = "video"
-
-    def __init__(self, feed: FrameFeed) -> None:
-        super().__init__()
-        self._reader = feed.read(keep=1)
-
-    async def recv(self) -> VideoFrame:
-        """The next frame."""
-        if self.readyState != "live":
-            raise MediaStreamError
-        try:
-            return await self._reader.next()
-        except StopAsyncIteration:
-            self.stop()
-            raise MediaStreamError from None
-
-    def stop(self) -> None:
-        super().stop()
-        self._reader.close()
+        self._feed.discard(self._reader)
+        self._reader._end()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final, TypeAlias
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
-from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
-from aiortc.mediastreams import MediaStreamTrack
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.sdp import candidate_from_sdp
 from twisted.logger import Logger
 
@@ -16,7 +16,9 @@ from cctvsignal import messages
 from cctvsignal.messages import ClientMessage, IceServer
 
 from . import bridge
-from .errors import MediaFailed
+from .errors import ICEFailed, MediaFailed
+from .ice import LateCandidates, rtc_ice_servers
+from .outgoing import OutgoingTrack
 
 CONNECT_SECONDS: Final = 15.0
 """aiortc alone takes 34 s to notice that nobody is there."""
@@ -45,7 +47,8 @@ class PeerSession:
     """A session with the client `peer_id`; messages of others must not be given to it.
 
     `send` passes on messages to the server; `on_end` is called once, when the session is over for whatever
-    reason, by then closed and freed. `tracks` makes what this side sends, when it is needed.
+    reason, by then closed and freed. `tracks` makes what this side sends, when it is needed; `codecs` are
+    those of its video in the order of preference. `ca_file` has the certificates to trust TURN servers by.
     """
 
     def __init__(
@@ -54,18 +57,23 @@ class PeerSession:
         ice_servers: Sequence[IceServer],
         send: Callable[[ClientMessage], None],
         on_end: Callable[[PeerSession], None],
-        tracks: Callable[[], Sequence[MediaStreamTrack]] = tuple,
+        tracks: Callable[[], Sequence[OutgoingTrack]] = tuple,
+        codecs: Sequence[str] = (),
+        ca_file: str | Path | None = None,
     ) -> None:
         self.peer_id = peer_id
         self._send = send
         self._on_end = on_end
         self._tracks = tracks
+        self._codecs = codecs
+        self._ca_file = ca_file
         # aiortc asks Google's STUN server where it is given no list at all.
-        servers = [RTCIceServer(server.urls, server.username, server.credential) for server in ice_servers]
-        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=servers))
+        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=rtc_ice_servers(ice_servers)))
         self.connection.on("connectionstatechange", self._state_changed)
         self._early_candidates: list[messages.RelayedIceCandidate] = []
         self._order = asyncio.Lock()
+        self._late: LateCandidates | None = None
+        self._gathering: asyncio.Task[None] | None = None
         self._freeing: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self.connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -75,6 +83,16 @@ class PeerSession:
     def described(self) -> bool:
         """Whether the other side has sent its description."""
         return self.connection.remoteDescription is not None
+
+    @property
+    def path(self) -> Literal["direct", "relayed", "none"]:
+        """Which way media goes."""
+        transceivers = self.connection.getTransceivers()
+        if not transceivers or not self.connected.done():
+            return "none"
+        nominated = transceivers[0].receiver.transport.transport._connection._nominated.values()
+        ends = [end.type for pair in nominated for end in (pair.local_candidate, pair.remote_candidate)]
+        return ("relayed" if "relay" in ends else "direct") if ends else "none"
 
     def offer(self) -> None:
         """Make an offer."""
@@ -100,9 +118,11 @@ class PeerSession:
     def _begin_end(self, reason: str, tell: bool) -> asyncio.Task[None]:
         if self._deadline is not None:
             self._deadline.cancel()
+        if self._gathering is not None:
+            self._gathering.cancel()
         if tell:
             self._send(messages.Bye(target=self.peer_id, reason=reason))
-        self._fail(f"The session ended before it began: {reason}.")
+        self._fail(MediaFailed(f"The session ended before it began: {reason}."))
         return bridge.background(self._free())
 
     async def _free(self) -> None:
@@ -136,10 +156,8 @@ class PeerSession:
     async def _offer(self) -> None:
         self._start_deadline()
         for track in self._tracks():
-            self.connection.addTrack(track)
-        await self.connection.setLocalDescription(await self.connection.createOffer())
-        if not self._over:
-            self._send(messages.Offer(target=self.peer_id, sdp=self._local_description()))
+            self._add(track)
+        await self._describe(await self.connection.createOffer(), messages.Offer)
 
     async def _take(self, message: Negotiation) -> None:
         if isinstance(message, messages.RelayedIceCandidate):
@@ -159,12 +177,46 @@ class PeerSession:
         wanted = {transceiver.kind for transceiver in self.connection.getTransceivers()}
         for track in self._tracks():
             if track.kind in wanted:
-                self.connection.addTrack(track)
+                self._add(track)
             else:
                 track.stop()
-        await self.connection.setLocalDescription(await self.connection.createAnswer())
-        if not self._over:
-            self._send(messages.Answer(target=self.peer_id, sdp=self._local_description()))
+        await self._describe(await self.connection.createAnswer(), messages.Answer)
+
+    def _add(self, track: OutgoingTrack) -> None:
+        sender = self.connection.addTrack(track)
+        transceiver = next(each for each in self.connection.getTransceivers() if each.sender is sender)
+        track.attach(transceiver)
+        # Only what the feeds of packets have; a codec of another kind would be packetised all the same.
+        names = [name.lower() for name in (*self._codecs, "rtx")] if track.kind == "video" else ["opus"]
+        known = RTCRtpSender.getCapabilities(track.kind).codecs
+        transceiver.setCodecPreferences(
+            [codec for name in names for codec in known if codec.mimeType.lower().endswith(f"/{name}")]
+        )
+
+    async def _describe(
+        self, description: RTCSessionDescription, kind: type[messages.Offer] | type[messages.Answer]
+    ) -> None:
+        # Audio and video share the first transport (BUNDLE).
+        transport = self.connection.getTransceivers()[0].receiver.transport.transport
+        self._late = LateCandidates(transport.iceGatherer._connection, self._ca_file)
+        await self.connection.setLocalDescription(description)
+        if self._over:
+            return
+        self._send(kind(target=self.peer_id, sdp=self._local_description()))
+        if self._late.pending:
+            self._gathering = bridge.background(self._send_late_candidates(self._late))
+
+    async def _send_late_candidates(self, late: LateCandidates) -> None:
+        mid = self.connection.getTransceivers()[0].mid
+        async for line in late.gather():
+            self._send_candidate(Candidate(line, mid, 0))
+        self._send_candidate(Candidate("", mid, 0))
+        for problem in late.problems:
+            log.warn("session with {peer}: {problem}", peer=self.peer_id, problem=problem)
+
+    def _send_candidate(self, candidate: Candidate) -> None:
+        encoded = msgspec.Raw(msgspec.json.encode(candidate))
+        self._send(messages.IceCandidate(target=self.peer_id, candidate=encoded))
 
     async def _add_candidate(self, message: messages.RelayedIceCandidate) -> None:
         try:
@@ -181,7 +233,10 @@ class PeerSession:
 
     def _local_description(self) -> msgspec.Raw:
         local = self.connection.localDescription
-        return msgspec.Raw(msgspec.json.encode(Description(local.type, local.sdp)))
+        sdp = local.sdp
+        if self._late is not None and self._late.pending:
+            sdp = sdp.replace("a=end-of-candidates\r\n", "")
+        return msgspec.Raw(msgspec.json.encode(Description(local.type, sdp)))
 
     async def _set_remote_description(self, sdp: msgspec.Raw) -> None:
         description = msgspec.json.decode(sdp, type=Description)
@@ -210,10 +265,12 @@ class PeerSession:
         self._deadline = loop.call_later(CONNECT_SECONDS, self._no_path, reason)
 
     def _no_path(self, reason: str) -> None:
-        self._fail(f"Signaling worked, but {reason}: check firewalls, or configure a TURN server.")
+        problems = "".join(f" Also, {problem}." for problem in self._late.problems) if self._late else ""
+        text = f"Signaling worked, but {reason}: check firewalls, or configure a TURN server.{problems}"
+        self._fail(ICEFailed(text))
         bridge.background(self.end(reason))
 
-    def _fail(self, text: str) -> None:
+    def _fail(self, error: MediaFailed) -> None:
         if not self.connected.done():
-            self.connected.set_exception(MediaFailed(text))
+            self.connected.set_exception(error)
             self.connected.exception()  # Nobody need have waited.

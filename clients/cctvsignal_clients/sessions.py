@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Unpack
 
-from aiortc.mediastreams import MediaStreamTrack
-
 from cctvsignal import messages
 
 from . import bridge
+from .outgoing import OutgoingTrack
 from .peer import Negotiation, PeerSession
 from .signaling import DEFAULT_SERVER, ClientOptions, WebRTCCCTVClient
 
@@ -29,12 +28,23 @@ class SessionClient(WebRTCCCTVClient):
         }
 
     def _new_session(
-        self, peer_id: str, tracks: Callable[[], Sequence[MediaStreamTrack]] = tuple
+        self,
+        peer_id: str,
+        tracks: Callable[[], Sequence[OutgoingTrack]] = tuple,
+        codecs: Sequence[str] = (),
     ) -> PeerSession:
         before = self._sessions.get(peer_id)
         if before is not None:
             bridge.background(before.end("there is a newer one", tell=False))
-        session = PeerSession(peer_id, self._current_ice_servers, self._send, self._session_ended, tracks)
+        session = PeerSession(
+            peer_id,
+            self._current_ice_servers,
+            self._send,
+            self._session_ended,
+            tracks,
+            codecs,
+            self._ca_file,
+        )
         self._sessions[peer_id] = session
         return session
 

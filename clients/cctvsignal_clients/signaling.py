@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-import random
-import socket
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Self, TypedDict, TypeVar
 
 import msgspec
-from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
-from twisted.internet.error import ConnectError
-from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.internet.ssl import optionsForClientTLS
 from twisted.logger import Logger
 
 from cctvsignal import messages
@@ -24,6 +17,7 @@ from cctvsignal.messages import CameraMeta, ClientMessage, DeviceType, IceServer
 
 from . import bridge
 from .bridge import Result
+from .connection import CLOSE_NORMAL, Connection, open_connection
 from .errors import (
     CameraIdInUse,
     CameraNotFound,
@@ -34,13 +28,11 @@ from .errors import (
     refusal,
 )
 from .events import Emitter
-from .retry import CLOSE_REPLACED, STABLE_SECONDS, STAYS_AWAY_AFTER, pause
+from .retry import CLOSE_REPLACED, STABLE_SECONDS, STAYS_AWAY_AFTER, Backoff
 
 DEFAULT_SERVER: Final = "ws://localhost:8080"
-OPEN_SECONDS: Final = 10.0
-WELCOME_SECONDS: Final = 10.0
 ANSWER_SECONDS: Final = 10.0
-CLOSE_NORMAL: Final = 1000
+RECONNECT: Final = Backoff()
 
 M = TypeVar("M", bound=ServerMessage)
 log = Logger()
@@ -60,13 +52,18 @@ class ClientOptions(TypedDict, total=False):
     room: str
     ice_servers: Sequence[IceServer] | None
     meta: CameraMeta | None
+    token: str | None
+    ca_file: str | Path | None
+    reconnect: Backoff | None
 
 
 class WebRTCCCTVClient(Emitter):
     """A client in one room of a server.
 
     `server` is a ws:// or wss:// URL. `ice_servers` are RTCIceServers; None means those of the server's
-    `welcome`. `meta` is what others see of this client (at most 2 KiB as JSON).
+    `welcome`. `meta` is what others see of this client (at most 2 KiB as JSON). `token` proves who this is,
+    if the server wants that; `ca_file` has the certificates (PEM) to trust instead of the system's, TURN
+    servers included; `reconnect` says how long to wait before coming back, None not to.
 
     Methods that give a `Result` can be awaited in asyncio and in Twisted coroutines, or used as a Deferred.
     Events (`on`, `once`, `off`) have the names of the messages of docs/protocol.md and carry the message:
@@ -84,6 +81,9 @@ class WebRTCCCTVClient(Emitter):
         room: str = messages.DEFAULT_ROOM,
         ice_servers: Sequence[IceServer] | None = None,
         meta: CameraMeta | None = None,
+        token: str | None = None,
+        ca_file: str | Path | None = None,
+        reconnect: Backoff | None = RECONNECT,
     ) -> None:
         super().__init__()
         self.server = server
@@ -92,8 +92,11 @@ class WebRTCCCTVClient(Emitter):
         self.client_id: str | None = None
         """What the server calls this client; another one after each reconnect."""
         self._ice_servers = ice_servers
+        self._token = token
+        self._ca_file = ca_file
+        self._reconnect = reconnect
         self._offered_ice_servers: Sequence[IceServer] = ()
-        self._socket: _Socket | None = None
+        self._socket: Connection | None = None
         self._connecting: Result[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._wants_room = True
@@ -105,8 +108,8 @@ class WebRTCCCTVClient(Emitter):
     def connect(self) -> Result[None]:
         """Connect and join the room; from then on come back by itself whenever the connection is lost.
 
-        Raises `ConnectionFailed`, `RequestRefused` when the server does not let this client in, or
-        `InvalidOption`.
+        Raises `ConnectionFailed` or one of its kinds (`TLSFailed`, `Unauthorized`), `RequestRefused` when
+        the server does not let this client into the room, or `InvalidOption`.
         """
         if self._connecting is None or self._connecting.called:
             self._connecting = bridge.start(self._connect())
@@ -162,9 +165,8 @@ class WebRTCCCTVClient(Emitter):
 
     def _send(self, message: ClientMessage) -> None:
         """Send a message, or lose it while there is no connection: the peer's own time-outs see to that."""
-        # While a close handshake is on its way, Autobahn would raise.
-        if self._socket is not None and self._socket.state == WebSocketClientProtocol.STATE_OPEN:
-            self._socket.sendMessage(messages.encode(message))
+        if self._socket is not None:
+            self._socket.say(messages.encode(message))
 
     async def _ask(self, message: ClientMessage, kind: type[M]) -> M:
         """Send a message and wait for the answer to it; raises its refusal."""
@@ -252,7 +254,7 @@ class WebRTCCCTVClient(Emitter):
         await self._ask(messages.Leave(), messages.Left)
         self._wants_room = False
 
-    async def _keep(self, connection: _Socket) -> None:
+    async def _keep(self, connection: Connection) -> None:
         """Come back whenever the connection is lost, until the server says to stay away."""
         loop = asyncio.get_running_loop()
         attempt = 0
@@ -262,7 +264,7 @@ class WebRTCCCTVClient(Emitter):
             if loop.time() - since >= STABLE_SECONDS:
                 attempt = 0
             while True:
-                seconds = pause(code, attempt, random.random())
+                seconds = None if self._reconnect is None else self._reconnect.pause(code, attempt)
                 if seconds is None:
                     self._stay_away(code)
                     return
@@ -286,71 +288,22 @@ class WebRTCCCTVClient(Emitter):
             self._keeper = None
             self._emit("disconnected", Disconnected(code, will_reconnect=False))
 
-    async def _open(self) -> _Socket:
-        reactor = bridge.the_reactor()
-        loop = asyncio.get_running_loop()
-        try:
-            factory = WebSocketClientFactory(self.server, reactor=reactor)
-        except ValueError as error:
-            raise InvalidOption(f"{self.server!r} is no ws:// or wss:// URL: {error}.") from None
-        factory.setProtocolOptions(
-            openHandshakeTimeout=OPEN_SECONDS,
-            failByDrop=False,
-            autoPingInterval=20,
-            autoPingTimeout=10,
-            autoPingRestartOnAnyTraffic=False,
+    async def _open(self) -> Connection:
+        connection = await open_connection(
+            self.server, self._receive, self._lost, token=self._token, ca_file=self._ca_file
         )
-        factory.noisy = False
-        factory.protocol = functools.partial(_Socket, self, loop)  # type: ignore[assignment]
-        # The loop's resolver, because Twisted's uses threads that only a reactor's own end would end.
-        host, port = factory.host, factory.port
-        try:
-            addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise ConnectionFailed(f"There is no host {host!r} ({error}): check {self.server}.") from None
-        problem: object = "no address"
-        for family, _, _, _, address in addresses:
-            kind = TCP6ClientEndpoint if family == socket.AF_INET6 else TCP4ClientEndpoint
-            endpoint: IStreamClientEndpoint = kind(reactor, str(address[0]), port, timeout=OPEN_SECONDS)
-            if factory.isSecure:
-                endpoint = wrapClientTLS(optionsForClientTLS(host), endpoint)
-            try:
-                connection = await endpoint.connect(factory).asFuture(loop)
-            except ConnectError as error:
-                problem = error
-                continue
-            assert isinstance(connection, _Socket)
-            await self._wait_for_welcome(connection)
-            self._socket = connection
-            self._emit("connected")
-            return connection
-        raise ConnectionFailed(f"{self.server} cannot be reached: {problem} Is the server running there?")
+        self._socket = connection
+        self._emit("connected")
+        return connection
 
-    async def _wait_for_welcome(self, connection: _Socket) -> None:
-        try:
-            async with asyncio.timeout(WELCOME_SECONDS):
-                await connection.welcomed
-        except TimeoutError:
-            connection.dropConnection(abort=True)
-            text = f"{self.server} sends no welcome: is it a cctvsignal server?"
-            raise ConnectionFailed(text) from None
-        except asyncio.CancelledError:
-            connection.dropConnection(abort=True)
-            raise
-        if connection.gone.done():
-            code = connection.gone.result()
-            raise ConnectionFailed(
-                f"{self.server} closed the connection at once (close code {code}).", code
-            )
-
-    def _lost(self, connection: _Socket, code: int | None) -> None:
+    def _lost(self, connection: Connection, code: int | None) -> None:
         if self._socket is connection:
             self._socket = None
             for answer in self._answers.values():
                 if not answer.done():
                     text = f"The connection to {self.server} was lost (close code {code})."
                     answer.set_exception(ConnectionFailed(text, code))
-            if code in STAYS_AWAY_AFTER:
+            if code in STAYS_AWAY_AFTER or self._reconnect is None:
                 self._keeper = None
             self._disconnected()
             self._emit("disconnected", Disconnected(code, will_reconnect=self._keeper is not None))
@@ -372,27 +325,3 @@ class WebRTCCCTVClient(Emitter):
         if answer is not None and not answer.done():
             answer.set_result(message)
         self._emit(str(message.__struct_config__.tag), message)
-
-
-class _Socket(WebSocketClientProtocol):
-    """One WebSocket connection. `gone` is the close code in the end, None where there was none."""
-
-    def __init__(self, client: WebRTCCCTVClient, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__()
-        self._client = client
-        self.welcomed: asyncio.Future[None] = loop.create_future()
-        self.gone: asyncio.Future[int | None] = loop.create_future()
-
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        self._client._receive(payload)
-        # The server's first message is its welcome, always.
-        if not self.welcomed.done():
-            self.welcomed.set_result(None)
-
-    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        if not self.welcomed.done():
-            text = f"{self._client.server} cannot be reached: no WebSocket there ({reason})."
-            self.welcomed.set_exception(ConnectionFailed(text, self.remoteCloseCode))
-        if not self.gone.done():
-            self.gone.set_result(self.remoteCloseCode)
-        self._client._lost(self, self.remoteCloseCode)

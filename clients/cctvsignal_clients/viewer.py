@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from fractions import Fraction
-from pathlib import Path
 from typing import Final, Unpack
 
-import av
-from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from twisted.logger import Logger
 
 from cctvsignal import messages
@@ -17,88 +13,28 @@ from cctvsignal.messages import CameraInfo
 
 from . import bridge
 from .bridge import Result
-from .errors import CameraNotFound, MediaFailed, RequestTimeout
-from .frames import FrameFeed, FrameIterator
+from .errors import CameraNotFound, ClientError, ICEFailed, RequestTimeout
 from .peer import PeerSession
+from .retry import Backoff
 from .sessions import SessionClient
 from .signaling import DEFAULT_SERVER, ClientOptions
+from .stream import Stream
 
 REQUEST_SECONDS: Final = 15.0
-FRAMES_KEPT: Final = 30
-"""For a program that iterates over frames and is slow now and then."""
-PICTURE_CODECS: Final = {
-    ".png": ("png", "rgb24"),
-    ".jpg": ("mjpeg", "yuvj420p"),
-    ".jpeg": ("mjpeg", "yuvj420p"),
-}
+SILENT_SECONDS: Final = 10.0
+"""After so long without a packet media has died, though ICE may not know yet."""
+LOOK_SECONDS: Final = 2.0
+RETRY: Final = Backoff()
 
 log = Logger()
-
-
-class Stream:
-    """The pictures of one camera, from `ViewerClient.request_stream` until either side ends."""
-
-    def __init__(self, camera_id: str, session: PeerSession) -> None:
-        self.camera_id = camera_id
-        self._session = session
-        self._feed = FrameFeed()
-        self._receiving: list[asyncio.Task[None]] = []
-        session.connection.on("track", self._on_track)
-
-    def frames(self) -> FrameIterator:
-        """The decoded frames from here on (`av.VideoFrame`), for `async for`; late readers miss some."""
-        return FrameIterator(self._feed, FRAMES_KEPT)
-
-    def snapshot(self, path: str | Path) -> Result[None]:
-        """Save the next frame as PNG or JPEG, by the ending of `path`.
-
-        Raises `ValueError` for another ending, `MediaFailed` when the stream is over, `OSError`.
-        """
-        return bridge.start(self._snapshot(Path(path)))
-
-    async def _snapshot(self, path: Path) -> None:
-        if path.suffix.lower() not in PICTURE_CODECS:
-            raise ValueError(f"{path}: a snapshot ends in {', '.join(PICTURE_CODECS)}.")
-        codec, pixels = PICTURE_CODECS[path.suffix.lower()]
-        reader = self._feed.read(keep=1)
-        try:
-            frame = await reader.next()
-        except StopAsyncIteration:
-            raise MediaFailed(f"The stream of camera {self.camera_id!r} is over.") from None
-        finally:
-            reader.close()
-        encoder = av.CodecContext.create(codec, "w")
-        assert isinstance(encoder, av.VideoCodecContext)
-        encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, pixels
-        encoder.time_base = frame.time_base or Fraction(1, 90_000)
-        packets = [*encoder.encode(frame.reformat(format=pixels)), *encoder.encode(None)]
-        path.write_bytes(b"".join(bytes(packet) for packet in packets))
-
-    def _on_track(self, track: MediaStreamTrack) -> None:
-        self._receiving.append(bridge.background(self._receive(track)))
-
-    async def _receive(self, track: MediaStreamTrack) -> None:
-        """Read a track to its end. What nobody read would pile up in aiortc."""
-        try:
-            while True:
-                frame = await track.recv()
-                if isinstance(frame, av.VideoFrame):
-                    self._feed.put(frame)
-        except MediaStreamError:
-            if track.kind == "video":
-                self._feed.end()
-
-    def _end(self) -> None:
-        # It may never have had a track, and aiortc does not end tracks on which nothing came.
-        for task in self._receiving:
-            task.cancel()
-        self._feed.end()
 
 
 class ViewerClient(SessionClient):
     """A viewer; see `WebRTCCCTVClient` for the arguments.
 
-    `cameras` follows the room. Streams go on while the server is away.
+    `cameras` follows the room. Streams go on while the server is away; when the media of one dies, the
+    camera is asked again for as long as it takes, and `streamReceived` tells when there are pictures again.
+    Of its own it has the event `streamLost` (the `Stream`).
     """
 
     device_type = "viewer"
@@ -109,6 +45,7 @@ class ViewerClient(SessionClient):
         """The cameras of the room, by id."""
         self._streams: dict[str, Stream] = {}
         """By camera id, those that are asked for included."""
+        self._keepers: dict[str, asyncio.Task[None]] = {}
         self._requests: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """By camera id: an offer does not say which of two requests it is the answer to."""
         self._handlers = {
@@ -142,13 +79,65 @@ class ViewerClient(SessionClient):
     # --- inside
 
     async def _request_stream(self, camera_id: str, timeout: float) -> Stream:
+        stream = Stream(camera_id)
+        try:
+            await self._request(stream, timeout)
+        except BaseException:
+            self._forget(stream)
+            raise
+        self._emit("streamReceived", stream)
+        if self._wants(stream):
+            self._keepers[camera_id] = bridge.background(self._keep_alive(stream))
+        return stream
+
+    async def _keep_alive(self, stream: Stream) -> None:
+        """Ask the camera again whenever the media of a stream has died, until it is not wanted any more."""
+        while self._wants(stream):
+            await self._until_dead(stream)
+            if not self._wants(stream):
+                return
+            self._emit("streamLost", stream)
+            attempt = 0
+            while stream.session is None:
+                await asyncio.sleep(RETRY.seconds(attempt))
+                attempt += 1
+                try:
+                    await self._wait_for_camera(stream.camera_id, None)
+                    await self._request(stream, REQUEST_SECONDS)
+                except ClientError as error:
+                    log.info("no media of {camera} yet: {error}", camera=stream.camera_id, error=error)
+            self._emit("streamReceived", stream)
+
+    async def _until_dead(self, stream: Stream) -> None:
+        while (session := stream.session) is not None:
+            try:
+                await asyncio.wait_for(stream.lost.wait(), LOOK_SECONDS)
+            except TimeoutError:
+                if stream.silent_seconds > SILENT_SECONDS:
+                    await session.end("no media came any more")
+
+    def _wants(self, stream: Stream) -> bool:
+        return self._streams.get(stream.camera_id) is stream
+
+    def _forget(self, stream: Stream) -> None:
+        if self._wants(stream):
+            del self._streams[stream.camera_id]
+            if keeper := self._keepers.pop(stream.camera_id, None):
+                keeper.cancel()
+        stream.end()
+
+    async def _request(self, stream: Stream, timeout: float) -> None:
+        """Have a session for a stream, which takes the place of any other of this camera."""
+        camera_id = stream.camera_id
         session: PeerSession | None = None
         try:
             async with asyncio.timeout(timeout), self._requests[camera_id]:
-                await self._stop_viewing(camera_id)
+                if not self._wants(stream):
+                    await self._stop_viewing(camera_id)
                 # Before it asks: the offer and its candidates may come in one piece with the answer.
                 session = self._new_session(await self._find(camera_id))
-                stream = self._streams[camera_id] = Stream(camera_id, session)
+                stream.attach(session)
+                self._streams[camera_id] = stream
                 await self._ask(messages.RequestStream(camera_id=camera_id), messages.Ack)
                 await session.connected
         except BaseException as error:
@@ -161,11 +150,9 @@ class ViewerClient(SessionClient):
                 text = (
                     f"Camera {camera_id!r} answered, but no media path to it was found within {timeout:g} s"
                 )
-                raise MediaFailed(f"{text}: check firewalls, or configure a TURN server.") from None
+                raise ICEFailed(f"{text}: check firewalls, or configure a TURN server.") from None
             text = f"Camera {camera_id!r} did not answer within {timeout:g} s: does it run?"
             raise RequestTimeout(text) from None
-        self._emit("streamReceived", stream)
-        return stream
 
     async def _find(self, camera_id: str) -> str:
         """The client id of a camera: of who holds it by now, and the server knows that best."""
@@ -178,10 +165,17 @@ class ViewerClient(SessionClient):
     async def _stop_viewing(self, camera_id: str) -> None:
         stream = self._streams.get(camera_id)
         if stream is not None:
-            await stream._session.end("the viewer stopped")
-            stream._end()
+            session = stream.session
+            self._forget(stream)
+            if session is not None:
+                await session.end("the viewer stopped")
 
-    async def _wait_for_camera(self, camera_id: str, timeout: float) -> None:
+    async def _end_sessions(self, reason: str) -> None:
+        for stream in list(self._streams.values()):
+            self._forget(stream)
+        await super()._end_sessions(reason)
+
+    async def _wait_for_camera(self, camera_id: str, timeout: float | None) -> None:
         here = asyncio.Event()
 
         def look(_: object = None) -> None:
@@ -211,7 +205,6 @@ class ViewerClient(SessionClient):
 
     def _session_ended(self, session: PeerSession) -> None:
         super()._session_ended(session)
-        for stream in list(self._streams.values()):
-            if stream._session is session:
-                del self._streams[stream.camera_id]
-                stream._end()
+        for stream in self._streams.values():
+            if stream.session is session:
+                stream.detach()

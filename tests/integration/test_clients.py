@@ -30,7 +30,7 @@ from cctvsignal_clients import (
     ViewerClient,
     WebRTCCCTVClient,
     bridge,
-    signaling,
+    connection,
 )
 from cctvsignal_clients.peer import PeerSession
 from cctvsignal_clients.sources.pattern import read_counter
@@ -129,7 +129,8 @@ async def test_a_camera_answers_the_offer_of_a_viewer(shared_server: Server) -> 
 
         async def make_offer() -> Stream:
             session = viewer._new_session(viewer.cameras["cam-1"].client_id)
-            stream = viewer._streams["cam-1"] = Stream("cam-1", session)
+            stream = viewer._streams["cam-1"] = Stream("cam-1")
+            stream.attach(session)
             session.connection.addTransceiver("video", direction="recvonly")
             session.offer()
             return stream
@@ -239,7 +240,7 @@ async def test_nothing_is_left_of_viewers_that_came_and_went(shared_server: Serv
         while camera.viewers:
             await event(camera, "viewersChanged")
         assert camera._source is not None
-        assert camera._source.feed.readers == 0
+        assert camera._source.frames.readers == 0
 
 
 @deadline(MEDIA_SECONDS)
@@ -276,7 +277,8 @@ async def test_candidates_that_come_with_the_offer_are_used(shared_server: Serve
         assert (await camera.next())["type"] == "answer"
         receiving = viewer._streams["cam-1"]._receiving
         assert len(receiving) == 1
-        session = viewer._streams["cam-1"]._session
+        session = viewer._streams["cam-1"].session
+        assert session is not None
         await bridge.start(_settled(session))
         assert "192.0.2.1" in session.connection.remoteDescription.sdp
         # A camera that goes without a word of media ends it, before any time-out.
@@ -394,7 +396,7 @@ async def test_a_client_that_is_not_wanted_stays_away(code: int, returns: bool) 
 
 @deadline()
 async def test_what_is_no_such_server_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signaling, "WELCOME_SECONDS", 0.3)
+    monkeypatch.setattr(connection, "WELCOME_SECONDS", 0.3)
     async with refusing_server(None) as url:
         with pytest.raises(ConnectionFailed, match=r"sends no welcome: is it a cctvsignal server\?"):
             await ViewerClient(url).connect()

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import av
 import pytest
-from aiortc.mediastreams import MediaStreamError
 from cctvsignal_clients import bridge, open_source
-from cctvsignal_clients.frames import FeedTrack, FrameFeed, FrameIterator
+from cctvsignal_clients.frames import FrameFeed, FrameIterator
 from cctvsignal_clients.sources.pattern import draw, read_counter
 
 from tests.live import deadline
@@ -48,32 +47,12 @@ async def test_a_reader_that_was_abandoned_is_forgotten() -> None:
     assert feed.readers == 0
 
 
-@deadline()
-async def test_a_track_that_is_stopped_reads_no_more_and_others_go_on() -> None:
-    feed = FrameFeed()
-    first, second = FeedTrack(feed), FeedTrack(feed)
-    feed.put(picture(7))
-    frames = [await bridge.start(track.recv()) for track in (first, second)]
-    assert [read_counter(frame) for frame in frames] == [7, 7]
-    # They share it: to change it for one viewer would be to change it for all.
-    assert frames[0] is frames[1]
-    first.stop()
-    assert feed.readers == 1
-    with pytest.raises(MediaStreamError):
-        await bridge.start(first.recv())
-    feed.put(picture(8))
-    assert read_counter(await bridge.start(second.recv())) == 8
-    feed.end()
-    with pytest.raises(MediaStreamError):
-        await bridge.start(second.recv())
-
-
 async def _counters(word: str, many: int) -> tuple[list[int], float]:
     """The numbers in the first frames of a source, and the seconds they took."""
     source = open_source(word)
-    reader = source.feed.read(keep=many)
+    reader = source.frames.read(keep=many)
     begin = time.monotonic()
-    source.start()
+    await source.start()
     frames = [await reader.next() for _ in range(many)]
     seconds = time.monotonic() - begin
     await source.stop()

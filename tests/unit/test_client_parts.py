@@ -15,38 +15,42 @@ from cctvsignal_clients import (
     RequestRefused,
     SourceError,
     ViewerClient,
+    bridge,
     open_source,
 )
 from cctvsignal_clients.errors import refusal
-from cctvsignal_clients.retry import BACKOFF_MOST_SECONDS, backoff, pause
+from cctvsignal_clients.retry import Backoff
 from cctvsignal_clients.sources.pattern import COUNTER_BITS, HEIGHT, WIDTH, draw, read_counter
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cctvsignal.messages import Error
+from tests.live import deadline
 
 
 @given(st.integers(min_value=0, max_value=10_000), st.floats(min_value=0, max_value=1))
 def test_backoff_is_jittered_and_bounded(attempt: int, fraction: float) -> None:
-    assert 0 <= backoff(attempt, fraction) <= BACKOFF_MOST_SECONDS
-    assert backoff(0, fraction) <= 1
-    assert backoff(attempt, fraction) <= backoff(attempt + 1, fraction)
-    assert backoff(attempt, 0) == 0
+    backoff = Backoff()
+    assert 0 <= backoff.seconds(attempt, fraction) <= 30
+    assert backoff.seconds(0, fraction) <= 1
+    assert backoff.seconds(attempt, fraction) <= backoff.seconds(attempt + 1, fraction)
+    assert backoff.seconds(attempt, 0) == 0
+    assert 0 <= backoff.seconds(attempt) <= 30
 
 
 @pytest.mark.parametrize("code", [None, 1000, 1001, 1006, 1011, 1013])
 def test_a_client_comes_back_soon_after_what_passes(code: int | None) -> None:
-    assert pause(code, 0, 0.5) == 0.5
-    assert pause(code, 20, 1.0) == BACKOFF_MOST_SECONDS
+    assert Backoff().pause(code, 0, 0.5) == 0.5
+    assert Backoff().pause(code, 20, 1.0) == 30
 
 
 @pytest.mark.parametrize("code", [1008, 4401, 4403])
 def test_a_client_stays_away_where_it_is_not_wanted(code: int) -> None:
-    assert pause(code, 0, 0.5) is None
+    assert Backoff().pause(code, 0, 0.5) is None
 
 
 def test_a_camera_that_was_replaced_comes_back_late() -> None:
-    assert pause(4409, 0, 0.5) == 60.5
+    assert Backoff().pause(4409, 0, 0.5) == 60.5
 
 
 @given(st.integers(min_value=0, max_value=2**COUNTER_BITS - 1))
@@ -72,15 +76,18 @@ def no_video(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("word", ["", "tests", "file:", "file:/nowhere.mp4", "rtsp://example.com"])
+@pytest.mark.parametrize(
+    "word", ["", "tests", "file:", "file:/nowhere.mp4", "rtsp:example.com", "webcam:x"]
+)
 def test_a_source_that_is_not_there_is_a_clear_error(word: str) -> None:
     with pytest.raises(SourceError, match=r"There is no (source|file)"):
         open_source(word)
 
 
-def test_a_file_that_is_no_video_is_a_clear_error(no_video: Path) -> None:
-    with pytest.raises(SourceError, match="cannot be read as video"):
-        open_source(f"file:{no_video}")
+@deadline()
+async def test_a_file_that_is_no_video_is_a_clear_error(no_video: Path) -> None:
+    with pytest.raises(SourceError, match=r"no-video\.mp4' cannot be read: Invalid data"):
+        await bridge.start(open_source(f"file:{no_video}").start())
 
 
 def test_without_the_extra_the_commands_say_what_to_install() -> None:

@@ -7,8 +7,8 @@ import json
 from typing import Any
 
 import pytest
-from autobahn.twisted.websocket import WebSocketClientProtocol
 from cctvsignal_clients import ConnectionFailed, MediaFailed, ViewerClient, bridge
+from cctvsignal_clients.connection import Connection
 from cctvsignal_clients.peer import PeerSession
 from msgspec import Raw
 from twisted.internet.defer import CancelledError
@@ -20,7 +20,7 @@ from tests.live import deadline
 HOST = "candidate:1 1 udp 2122260223 192.0.2.1 9 typ host"
 
 
-class Connection:
+class FakeConnection:
     """In the place of aiortc's: it opens nothing."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Session:
     """A session that waits for the answer to its offer, and what it does."""
 
     def __init__(self) -> None:
-        self.connection = Connection()
+        self.connection = FakeConnection()
         self.connection.signalingState = "have-local-offer"
         self.sent: list[ClientMessage] = []
         self.ended = 0
@@ -147,9 +147,9 @@ async def test_nothing_is_sent_where_nobody_listens() -> None:
     viewer = ViewerClient()
     with pytest.raises(ConnectionFailed, match="There is no connection"):
         viewer.send(messages.Ping())
-    closing = WebSocketClientProtocol()
-    closing.state = WebSocketClientProtocol.STATE_CLOSING
-    viewer._socket = closing  # type: ignore[assignment]
+    closing = Connection(lambda payload: None, lambda connection, code: None, asyncio.get_running_loop())
+    closing.state = Connection.STATE_CLOSING
+    viewer._socket = closing
     viewer.send(messages.Ping())
 
 

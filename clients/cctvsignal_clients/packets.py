@@ -1,0 +1,224 @@
+"""Encoded packets on their way from one encoder or source to many viewers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any, Final
+
+import av
+
+VIDEO_CLOCK: Final = 90_000
+"""Ticks a second of video in RTP (RFC 3551, section 5)."""
+AUDIO_CLOCK: Final = 48_000
+"""Ticks a second of Opus in RTP (RFC 7587, section 4.1)."""
+QUEUE_PACKETS: Final = 100
+"""A viewer that has so many packets left unsent has stopped: it goes on at the next keyframe."""
+GROUP_PACKETS: Final = 600
+GROUP_BYTES: Final = 4 * 1024 * 1024
+CATCH_UP_TICKS: Final = VIDEO_CLOCK // 1000
+CATCH_UP_BITRATE: Final = 20_000_000
+"""A group of pictures that a new viewer catches up with is not sent in one burst, which routers drop."""
+RESTART_SECONDS: Final = 1.0
+"""A viewer that could not follow is given a group of pictures again, though not more often."""
+METER_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One encoded picture, or one packet of audio, with its time in ticks of its clock."""
+
+    data: bytes
+    pts: int
+    keyframe: bool = True
+    pause: float = 0.0
+    """Seconds to wait after sending it."""
+
+    def to_av(self, clock: int) -> av.Packet[Any]:
+        """The same for PyAV and aiortc."""
+        packet = av.Packet(self.data)
+        packet.pts = packet.dts = self.pts
+        packet.time_base = Fraction(1, clock)
+        packet.is_keyframe = self.keyframe
+        return packet
+
+
+class Meter:
+    """How many bits and packets a second pass, over the last `METER_SECONDS`."""
+
+    def __init__(self) -> None:
+        self._passed: deque[tuple[float, int]] = deque()
+        self._bytes = 0
+
+    def add(self, size: int, now: float) -> None:
+        """So many bytes passed."""
+        self._passed.append((now, size))
+        self._bytes += size
+        self._forget(now)
+
+    def bits_per_second(self, now: float) -> float:
+        """The bitrate."""
+        self._forget(now)
+        return self._bytes * 8 / METER_SECONDS
+
+    def per_second(self, now: float) -> float:
+        """The rate of packets."""
+        self._forget(now)
+        return len(self._passed) / METER_SECONDS
+
+    def _forget(self, now: float) -> None:
+        while self._passed and self._passed[0][0] <= now - METER_SECONDS:
+            self._bytes -= self._passed.popleft()[1]
+
+
+class GroupOfPictures:
+    """The last keyframe and what came since, bounded: where a new reader can begin.
+
+    A reader that shows it must catch up with it at once; one that records it wants it `as_it_was`.
+    """
+
+    def __init__(self, *, as_it_was: bool = False) -> None:
+        self._as_it_was = as_it_was
+        self._packets: list[Packet] = []
+        self._bytes = 0
+
+    def add(self, packet: Packet) -> None:
+        """The next packet."""
+        if packet.keyframe:
+            self.clear()
+        elif not self._packets:
+            return  # Nothing to begin with.
+        self._packets.append(packet)
+        self._bytes += len(packet.data)
+        if len(self._packets) > GROUP_PACKETS or self._bytes > GROUP_BYTES:
+            self.clear()
+
+    def clear(self) -> None:
+        """Begin again at the next keyframe."""
+        self._packets.clear()
+        self._bytes = 0
+
+    def packets(self) -> list[Packet]:
+        """All of it, with times as if it had happened just now, unless it is wanted as it was."""
+        if self._as_it_was:
+            return list(self._packets)
+        last = len(self._packets) - 1
+        return [
+            replace(
+                packet,
+                pts=self._packets[last].pts - (last - number) * CATCH_UP_TICKS,
+                pause=len(packet.data) * 8 / CATCH_UP_BITRATE,
+            )
+            for number, packet in enumerate(self._packets)
+        ]
+
+
+class PacketReader:
+    """The packets for one viewer. It begins with a keyframe, and again whenever it has lost some."""
+
+    def __init__(self, feed: PacketFeed) -> None:
+        self._feed = feed
+        self._packets: deque[Packet] = deque()
+        self._changed = asyncio.Event()
+        self._ended = False
+        self._room = QUEUE_PACKETS
+        self._lost = True
+        self.keyframes_only = False
+        self.begun = float("-inf")
+        """When it last began with a group of pictures."""
+
+    async def next(self) -> Packet:
+        """The next packet; raises `StopAsyncIteration` after the last one."""
+        while not self._packets:
+            if self._ended:
+                raise StopAsyncIteration
+            self._changed.clear()
+            await self._changed.wait()
+        return self._packets.popleft()
+
+    def need_keyframe(self) -> None:
+        """What was sent cannot be decoded: begin again with a keyframe as soon as there is one."""
+        self._feed._keyframe_for(self)
+
+    def close(self) -> None:
+        """Read no more."""
+        self._feed._close(self)
+        self._end()
+
+    def _put(self, packet: Packet) -> None:
+        if len(self._packets) >= self._room:
+            self._packets.clear()
+            self._lost, self._room = True, QUEUE_PACKETS
+            self._feed._keyframe_for(self)
+        if packet.keyframe:
+            self._lost = False
+        elif self._lost or self.keyframes_only:
+            # Once pictures were left out, those that build on them are of no use.
+            self._lost = True
+            return
+        self._packets.append(packet)
+        self._changed.set()
+
+    def _begin(self, packets: list[Packet]) -> None:
+        self._packets = deque(packets)
+        self._room = QUEUE_PACKETS + len(packets)
+        self._lost = not packets
+        self._changed.set()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._changed.set()
+
+
+class PacketFeed:
+    """Packets from one origin to any number of readers, of which a slow one loses packets and no time.
+
+    `on_readers` is called when readers come or go, `on_keyframe_wanted` when one needs a keyframe. Where
+    nobody can make one, because the packets come encoded, `group` has what a reader can begin with.
+    """
+
+    def __init__(self, clock: int = VIDEO_CLOCK) -> None:
+        self.clock = clock
+        self.meter = Meter()
+        self.readers: list[PacketReader] = []
+        self.group: GroupOfPictures | None = None
+        self._now = 0.0
+        self.on_readers: Callable[[], None] = lambda: None
+        self.on_keyframe_wanted: Callable[[], None] = lambda: None
+
+    def put(self, packet: Packet, now: float) -> None:
+        """Hand a packet to all readers; `now` is the loop's time."""
+        self._now = now
+        self.meter.add(len(packet.data), now)
+        if self.group is not None:
+            self.group.add(packet)
+        for reader in self.readers:
+            reader._put(packet)
+
+    def read(self) -> PacketReader:
+        """A new reader, which begins with a keyframe."""
+        reader = PacketReader(self)
+        self.readers.append(reader)
+        self.on_readers()
+        self._keyframe_for(reader)
+        return reader
+
+    def end(self) -> None:
+        """There are no more packets."""
+        for reader in self.readers:
+            reader._end()
+
+    def _keyframe_for(self, reader: PacketReader) -> None:
+        if self.group is None:
+            self.on_keyframe_wanted()
+        elif self._now - reader.begun >= RESTART_SECONDS:
+            reader.begun = self._now
+            reader._begin(self.group.packets())
+
+    def _close(self, reader: PacketReader) -> None:
+        if reader in self.readers:
+            self.readers.remove(reader)
+            self.on_readers()

@@ -1,0 +1,82 @@
+"""How fast to send: what viewers report of their paths (REMB), to one bitrate for all of them.
+
+The policy. An encoder is shared, so its bitrate is one for all who watch. It follows the smallest estimate
+down, but never below the floor, and climbs back to the ceiling when nobody reports less than is sent. An
+estimate counts only while it is below what is sent: receivers cannot know that a path could take more. A
+viewer whose path does not even take the floor gets keyframes only, so that it costs the others nothing.
+After a while it is given all again; if that fails, the next try comes later. Where nobody can lower the
+bitrate (a source that is passed on as it is), a viewer that reports less than is sent gets keyframes only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+CLIMB_PER_SECOND: Final = 0.08
+SLOW_SECONDS: Final = 2.0
+"""So long an estimate must stay too low before it is believed: a burst lowers it, too."""
+FIRST_REST_SECONDS: Final = 10.0
+LONGEST_REST_SECONDS: Final = 120.0
+TOLERANCE: Final = 0.9
+"""An estimate is noisy: a little below what is sent is not below."""
+
+
+class ViewerRate:
+    """What one viewer can take. Times are seconds of any steady clock, rates are bits a second."""
+
+    def __init__(self) -> None:
+        self._limit: float | None = None
+        self._slow_since: float | None = None
+        self._rests_until: float | None = None
+        self._rest_seconds = FIRST_REST_SECONDS
+
+    def estimate(self, bitrate: float, sent: float, floor: float | None, now: float) -> None:
+        """The viewer reports that its path takes `bitrate`, while `sent` is sent to all.
+
+        `floor` is the least that the encoder can be told to make; None where nobody can tell it.
+        """
+        if self._rests_until is not None:
+            return  # What it reports now is what little it gets.
+        self._limit = bitrate if bitrate < sent * TOLERANCE else None
+        least = sent * TOLERANCE if floor is None else min(floor, sent * TOLERANCE)
+        if bitrate >= least:
+            self._slow_since = None
+        elif self._slow_since is None:
+            self._slow_since = now
+        elif now - self._slow_since >= SLOW_SECONDS:
+            self._rests_until = now + self._rest_seconds
+            self._rest_seconds = min(2 * self._rest_seconds, LONGEST_REST_SECONDS)
+            self._slow_since = self._limit = None
+
+    def keyframes_only(self, now: float) -> bool:
+        """Whether this viewer gets keyframes only at this time."""
+        if self._rests_until is not None and now >= self._rests_until:
+            self._rests_until = None
+        return self._rests_until is not None
+
+    @property
+    def limit(self) -> float | None:
+        """What the encoder should not exceed for this viewer's sake, if anything."""
+        return self._limit
+
+
+class SharedBitrate:
+    """The bitrate of one encoder: between `floor` and `ceiling`."""
+
+    def __init__(self, floor: int, ceiling: int) -> None:
+        self.floor = floor
+        self.ceiling = ceiling
+        self.target = ceiling
+        self._updated: float | None = None
+
+    def update(self, limits: Iterable[float | None], now: float) -> int:
+        """The new target for these limits."""
+        before, self._updated = self._updated, now
+        lowest = min((limit for limit in limits if limit is not None), default=None)
+        if lowest is not None:
+            self.target = max(self.floor, min(self.target, int(lowest)))
+        elif before is not None:
+            grown = self.target * (1 + CLIMB_PER_SECOND * (now - before))
+            self.target = min(self.ceiling, int(grown))
+        return self.target

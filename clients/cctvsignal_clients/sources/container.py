@@ -1,0 +1,259 @@
+"""Files, cameras on the network and cameras of this machine: all that FFmpeg opens."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import av
+from twisted.logger import Logger
+
+from .. import bridge
+from ..errors import SourceError
+from ..packets import AUDIO_CLOCK, GroupOfPictures, PacketFeed
+from ..retry import Backoff
+from .base import Source
+from .demuxing import AudioPath, VideoPath
+from .drawing import no_signal
+
+OPEN_SECONDS: Final = 10.0
+READ_SECONDS: Final = 5.0
+STALL_SECONDS: Final = 3.0
+"""So long a source may show nothing before viewers are told."""
+PLACEHOLDER_SECONDS: Final = 0.5
+JOIN_SECONDS: Final = 1.0
+"""FFmpeg cannot be interrupted while it waits for a network, only until its own time-out."""
+REOPEN: Final = Backoff(first_seconds=1.0, most_seconds=30.0)
+DEFAULT_RATE: Final = 25
+"""Pictures a second of a file that does not say."""
+
+log = Logger()
+
+
+@dataclass(frozen=True)
+class Location:
+    """What to give to FFmpeg, and what to call it where people read: without credentials."""
+
+    name: str
+    url: str
+    format: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    loops: bool = False
+    """A recording: it is played at its own speed, and again when it ends."""
+
+
+class ContainerSource(Source):
+    """A source that FFmpeg reads, in a thread of its own because that blocks.
+
+    What stalls or ends is opened again, ever later, and shown as "no signal" meanwhile. H.264 that browsers
+    can show is passed on as it is if `may_pass`.
+    """
+
+    def __init__(self, location: Location, *, may_pass: bool = True) -> None:
+        super().__init__()
+        self._location = location
+        self._may_pass = may_pass
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._opened: asyncio.Future[None] | None = None
+        self._size = (640, 480)
+        self._last_picture = 0.0
+        self._taken = threading.Event()
+        self._needs_keyframe = True
+        self._told = False
+
+    async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._stopping.clear()
+        self._taken.set()
+        self._opened = loop.create_future()
+        self._thread = threading.Thread(
+            target=self._run, args=(loop,), name=f"reading {self._location.name}", daemon=True
+        )
+        self._thread.start()
+        try:
+            await asyncio.shield(self._opened)
+        except BaseException:
+            self._stopping.set()
+            raise
+        self._last_picture = loop.time()
+        self._watch = bridge.background(self._watch_signal())
+
+    async def stop(self) -> None:
+        self._stopping.set()
+        if self._watch is not None:
+            self._watch.cancel()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            await asyncio.get_running_loop().run_in_executor(None, thread.join, JOIN_SECONDS)
+
+    # --- on the loop
+
+    async def _watch_signal(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(PLACEHOLDER_SECONDS)
+            silent = loop.time() - self._last_picture
+            if silent >= STALL_SECONDS and self.placeholders.readers:
+                picture = no_signal(int(silent), self._size)
+                self._stamp(picture)
+                self.placeholders.put(picture)
+                self._needs_keyframe = True
+
+    def _set_up(self, passes: bool, has_audio: bool, size: tuple[int, int]) -> None:
+        """A container was opened."""
+        self._size = size
+        self._needs_keyframe = True
+        if has_audio and self.audio is None:
+            self.audio = PacketFeed(AUDIO_CLOCK)
+        if passes != self.passes_h264:
+            self.passes_h264 = passes
+            self.h264.group = GroupOfPictures() if passes else None
+            self.on_change()
+        assert self._opened is not None
+        if not self._opened.done():
+            self._opened.set_result(None)
+
+    def _cannot_open(self, problem: str) -> None:
+        assert self._opened is not None
+        if not self._opened.done():
+            self._opened.set_exception(SourceError(f"The source {self._location.name} {problem}."))
+
+    def _take_picture(self, frame: av.VideoFrame) -> None:
+        self._taken.set()
+        self._alive()
+        self.show(frame)
+
+    def _take_h264(self, data: bytes, keyframe: bool) -> None:
+        self._alive()
+        if keyframe or not self._needs_keyframe:
+            self._needs_keyframe = False
+            self._pass_on(data, keyframe)
+
+    def _alive(self) -> None:
+        self._last_picture = asyncio.get_running_loop().time()
+
+    # --- in the thread
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        attempt = 0
+        opened_once = False
+        while not self._stopping.is_set():
+            try:
+                with self._open() as container:
+                    attempt, opened_once = 0, True
+                    _Playing(self, loop, container).play()
+                if self._location.loops:
+                    continue
+                problem = "ended"
+            except Exception as error:
+                # A thread that ends without a word would leave viewers in the dark for ever.
+                if not isinstance(error, av.FFmpegError | OSError | SourceError):
+                    log.failure("reading {source} failed", source=self._location.name)
+                problem = _problem(error)
+            if not opened_once:
+                _post(loop, self._cannot_open, problem)
+                return
+            if attempt == 0 and not self._stopping.is_set():
+                name = self._location.name
+                log.warn("source {source} {problem}; opening it again", source=name, problem=problem)
+            self._stopping.wait(REOPEN.seconds(attempt))
+            attempt += 1
+
+    def _tell_once(self, why: str) -> None:
+        if not self._told:
+            self._told = True
+            log.info("source {source} is encoded anew: {why}", source=self._location.name, why=why)
+
+    def _open(self) -> Any:
+        location = self._location
+        return av.open(
+            location.url,
+            format=location.format,
+            options=dict(location.options),
+            timeout=(OPEN_SECONDS, READ_SECONDS),
+        )
+
+
+class _Playing:
+    """One container from its opening to its end."""
+
+    def __init__(self, source: ContainerSource, loop: asyncio.AbstractEventLoop, container: Any) -> None:
+        if not container.streams.video:
+            raise SourceError("has no video in it")
+        self._source = source
+        self._loop = loop
+        self._container = container
+        self._video = VideoPath(container.streams.video[0], may_pass=source._may_pass)
+        audio = container.streams.audio
+        self._audio = AudioPath(audio[0]) if audio else None
+        self._begin: float | None = None
+        self._interval = 1 / float(container.streams.video[0].guessed_rate or DEFAULT_RATE)
+
+    def play(self) -> None:
+        source, video = self._source, self._video
+        _post(self._loop, source._set_up, video.passes, self._audio is not None, video.size)
+        streams = [video.stream] + ([self._audio.stream] if self._audio else [])
+        if video.why_not:
+            source._tell_once(video.why_not)
+        for packet in self._container.demux(streams):
+            if source._stopping.is_set() or (source._location.loops and self._wait_until_due(packet)):
+                return
+            if self._audio is not None and packet.stream is self._audio.stream:
+                self._hear(packet)
+            elif packet.size:
+                self._see(packet)
+
+    def _see(self, packet: av.Packet[Any]) -> None:
+        source, video = self._source, self._video
+        if video.passes:
+            for data, keyframe in video.pass_on(packet):
+                _post(self._loop, source._take_h264, data, keyframe)
+            if video.why_not:
+                source._tell_once(video.why_not)
+                source._may_pass = False
+                _post(self._loop, source._set_up, False, self._audio is not None, video.size)
+        frame = video.decode(packet, wanted=source.frames.readers > 0)
+        # One at a time: a loop that is late misses pictures, and does not find a heap of them later.
+        if frame is not None and source._taken.is_set():
+            source._taken.clear()
+            _post(self._loop, source._take_picture, frame)
+        elif not video.passes:
+            _post(self._loop, source._alive)
+
+    def _hear(self, packet: av.Packet[Any]) -> None:
+        assert self._audio is not None
+        feed = self._source.audio
+        if feed is not None and feed.readers:
+            for sound in self._audio.encode(packet):
+                _post(self._loop, feed.put, sound, self._loop.time())
+
+    def _wait_until_due(self, packet: av.Packet[Any]) -> bool:
+        """Wait until this packet's time has come; whether the source was stopped meanwhile."""
+        if packet.dts is None or packet.time_base is None:
+            # Raw streams have no times; the last packet of all is empty.
+            return self._source._stopping.wait(self._interval)
+        at = float(packet.dts * packet.time_base)
+        if self._begin is None:
+            self._begin = time.monotonic() - at
+        return self._source._stopping.wait(max(0.0, self._begin + at - time.monotonic()))
+
+
+def _problem(error: Exception) -> str:
+    if isinstance(error, SourceError):
+        return str(error)
+    # The full text of FFmpeg's errors has the whole URL in it, credentials included.
+    reason = getattr(error, "strerror", None)
+    return f"cannot be read: {reason or type(error).__name__}"
+
+
+def _post(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> None:
+    try:
+        loop.call_soon_threadsafe(call, *arguments)
+    except RuntimeError:
+        return  # The program has ended.
