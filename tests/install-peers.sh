@@ -1,0 +1,23 @@
+#!/bin/sh
+# See to it that there are the viewers and servers of others that tests/integration meets.
+set -eu
+here=$(dirname "$0")
+. "$here/packages.sh"
+
+"$here/install-node.sh"
+modules="$here/peers/node_modules"
+if [ ! -e "$modules/.package-lock.json" ] || [ "$here/peers/package-lock.json" -nt "$modules/.package-lock.json" ]; then
+    command -v npm >/dev/null || install_packages npm
+    echo "Installing what tests/peers needs from npm ..."
+    PUPPETEER_SKIP_DOWNLOAD=1 npm ci --prefix "$here/peers" --silent --no-audit --no-fund
+    touch "$modules/.package-lock.json"
+fi
+
+if ! command -v firefox-esr >/dev/null && ! command -v firefox >/dev/null; then
+    if command -v brew >/dev/null; then install_packages firefox; else install_packages firefox-esr; fi
+fi
+
+# The RTSP server runs under the system's own Python: its bindings are a package of the system.
+if ! /usr/bin/python3 "$here/peers/rtsp_server_gst.py" --check >/dev/null 2>&1; then
+    install_packages python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
+fi
