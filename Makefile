@@ -35,6 +35,7 @@ unit: $(VENV)/test.stamp ## the rules, without a socket
 	$(BIN)/coverage run -m pytest tests/unit
 
 integration: $(VENV)/test.stamp ## real servers, real clients, real media
+	@tests/install-peers.sh
 	$(BIN)/coverage run -m pytest tests/integration
 
 browser: $(VENV)/test.stamp ## the pages in a real Chromium
@@ -55,7 +56,7 @@ bench-quick: $(VENV)/test.stamp ## the same in under a minute
 	$(BIN)/python -m benchmarks --quick
 
 clean: ## remove what the targets above have made
-	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache benchmarks/node/node_modules
+	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache benchmarks/node/node_modules tests/peers/node_modules
 
 $(VENV)/python.stamp:
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" tests/make-venv.sh

@@ -5,12 +5,12 @@ here=$(dirname "$0")
 . "$here/packages.sh"
 
 "$here/install-node.sh"
-modules="$here/peers/node_modules"
-if [ ! -e "$modules/.package-lock.json" ] || [ "$here/peers/package-lock.json" -nt "$modules/.package-lock.json" ]; then
+installed="$here/peers/node_modules/.package-lock.json"
+if [ ! -e "$installed" ] || [ "$here/peers/package-lock.json" -nt "$installed" ]; then
     command -v npm >/dev/null || install_packages npm
     echo "Installing what tests/peers needs from npm ..."
     PUPPETEER_SKIP_DOWNLOAD=1 npm ci --prefix "$here/peers" --silent --no-audit --no-fund
-    touch "$modules/.package-lock.json"
+    touch "$installed"
 fi
 
 if ! command -v firefox-esr >/dev/null && ! command -v firefox >/dev/null; then
@@ -19,5 +19,7 @@ fi
 
 # The RTSP server runs under the system's own Python: its bindings are a package of the system.
 if ! /usr/bin/python3 "$here/peers/rtsp_server_gst.py" --check >/dev/null 2>&1; then
-    install_packages python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
+    plugins="gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
+    # shellcheck disable=SC2086
+    install_packages python3 python3-gi gir1.2-gst-rtsp-server-1.0 $plugins
 fi

@@ -1,4 +1,4 @@
-// node werift-viewer.mjs SERVER ROOM CAMERA FRAMES OUTFILE CODEC: our client over werift, into a file for FFmpeg.
+// node werift-viewer.mjs SERVER ROOM CAMERA FRAMES OUTFILE CODEC: our client over werift, into a file.
 import { writeFileSync } from "node:fs";
 
 import { H264RtpPayload, RTCPeerConnection, RTCRtpCodecParameters, Vp8RtpPayload } from "werift";
@@ -53,7 +53,8 @@ let connection;
 
 class PeerConnection extends RTCPeerConnection {
   constructor(configuration) {
-    const codec = new RTCRtpCodecParameters({ mimeType, parameters, clockRate: 90_000, rtcpFeedback: FEEDBACK });
+    const description = { mimeType, parameters, clockRate: 90_000, rtcpFeedback: FEEDBACK };
+    const codec = new RTCRtpCodecParameters(description);
     super({ ...configuration, codecs: { video: [codec] }, iceAdditionalHostAddresses: ["127.0.0.1"] });
     connection = this;
     this.onTrack.subscribe(receive);
