@@ -47,6 +47,7 @@ javascript: ## the JavaScript client under Node's own test runner
 	node --test tests/javascript/*.test.js
 
 pythons: $(VENV)/test.stamp ## unit and integration tests on every other Python of this machine
+	@tests/install-peers.sh
 	@tests/all-pythons.sh
 
 bench: $(VENV)/test.stamp ## compare with a plain Node server (needs npm)

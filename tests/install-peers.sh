@@ -19,7 +19,6 @@ fi
 
 # The RTSP server runs under the system's own Python: its bindings are a package of the system.
 if ! /usr/bin/python3 "$here/peers/rtsp_server_gst.py" --check >/dev/null 2>&1; then
-    plugins="gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
-    # shellcheck disable=SC2086
-    install_packages python3 python3-gi gir1.2-gst-rtsp-server-1.0 $plugins
+    install_packages python3 python3-gi gir1.2-gst-rtsp-server-1.0 \
+        gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
 fi

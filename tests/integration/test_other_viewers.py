@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import sys
@@ -23,13 +24,14 @@ SECONDS: Final = 90.0
 
 
 @contextmanager
-def camera(server: Server, room: str) -> Iterator[None]:
+def camera(server: Server, room: str, *options: str) -> Iterator[None]:
     """The camera cam-1 with the test pattern."""
     arguments = [
         f"--server={server.websocket_url}",
         f"--room={room}",
         "--id=cam-1",
         "--source=test",
+        *options,
     ]
     with command(script("cctvsignal-camera"), *arguments) as process:
         process.wait_for_line("Camera cam-1 is in room")
@@ -44,11 +46,11 @@ def result(*arguments: str, **environment: str) -> dict[str, Any]:
         return found
 
 
-def node(name: str, *arguments: str, **environment: str) -> dict[str, Any]:
+def node(name: str, *arguments: str) -> dict[str, Any]:
     """The same of a script that runs under Node."""
     assert shutil.which("node"), "there is no Node.js: run tests/install-peers.sh"
     assert (PEERS / "node_modules").is_dir(), "tests/peers has no node_modules: run tests/install-peers.sh"
-    return result("node", str(PEERS / name), *arguments, **environment)
+    return result("node", str(PEERS / name), *arguments)
 
 
 def assert_no_loss(counters: list[int]) -> None:
@@ -70,16 +72,15 @@ def test_werift(shared_server: Server, tmp_path: Path, codec: str) -> None:
     assert_no_loss(counters)
 
 
-@pytest.mark.parametrize("codec", CODECS)
-def test_firefox(shared_server: Server, codec: str) -> None:
+def test_firefox(shared_server: Server) -> None:
+    """VP8 only: a fresh Firefox has no H.264 in WebRTC before it has downloaded a binary of Cisco's."""
     assert shutil.which("firefox-esr") or shutil.which("firefox"), (
         "there is no Firefox: run tests/install-peers.sh"
     )
-    room = f"firefox-{codec}"
-    with camera(shared_server, room):
-        page = f"{shared_server.url}/?room={room}"
-        found = node("firefox-viewer.mjs", page, "cam-1", str(FRAMES), codec)
-    assert found["codec"] == CODECS[codec]
+    with camera(shared_server, "firefox"):
+        page = f"{shared_server.url}/?room=firefox"
+        found = node("firefox-viewer.mjs", page, "cam-1", str(FRAMES))
+    assert found["codec"] == CODECS["vp8"]
     assert (found["width"], found["height"]) == (640, 480)
     assert found["lost"] == 0
     # The page shows the newest picture when it is looked at, not each of them.
@@ -89,6 +90,7 @@ def test_firefox(shared_server: Server, codec: str) -> None:
 
 def test_libwebrtc(shared_server: Server) -> None:
     """VP8 only: its H.264 is a binary of Cisco's, which the library downloads while it runs."""
+    assert importlib.util.find_spec("webrtc"), "there is no wrtc: install the dependency group dev"
     with camera(shared_server, "libwebrtc"):
         arguments = [shared_server.websocket_url, "libwebrtc", "cam-1", str(FRAMES)]
         viewer = [sys.executable, "-m", "tests.peers.wrtc_viewer", *arguments]

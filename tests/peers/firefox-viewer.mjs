@@ -1,4 +1,4 @@
-// node firefox-viewer.mjs PAGE CAMERA FRAMES CODEC: our viewer page in a headless Firefox.
+// node firefox-viewer.mjs PAGE CAMERA FRAMES: our viewer page in a headless Firefox.
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,7 +12,7 @@ const PREFERENCES = {
   "media.peerconnection.ice.obfuscate_host_addresses": false,
 };
 
-const [page, camera, wanted, name] = process.argv.slice(2);
+const [page, camera, wanted] = process.argv.slice(2);
 
 function firefox() {
   const names = ["firefox-esr", "firefox"];
@@ -66,23 +66,15 @@ try {
   const tab = await browser.newPage();
   tab.setDefaultTimeout(TIMEOUT_MS);
   tab.on("console", (message) => console.error(message.text()));
-  await tab.evaluateOnNewDocument((mimeType) => {
+  await tab.evaluateOnNewDocument(() => {
     window.connections = [];
     window.RTCPeerConnection = class extends RTCPeerConnection {
       constructor(...options) {
         super(...options);
         window.connections.push(this);
       }
-
-      async setRemoteDescription(description) {
-        await super.setRemoteDescription(description);
-        const { codecs } = RTCRtpReceiver.getCapabilities("video");
-        const wanted = codecs.filter((codec) => codec.mimeType.toLowerCase() === mimeType);
-        if (wanted.length === 0) throw new Error(`This Firefox has no ${mimeType}.`);
-        for (const transceiver of this.getTransceivers()) transceiver.setCodecPreferences(wanted);
-      }
     };
-  }, `video/${name}`);
+  });
   await tab.goto(page);
   const button = await tab.waitForSelector(`[data-camera="${camera}"] [data-action="watch"]`);
   await button.click();

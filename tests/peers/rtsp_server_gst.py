@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import signal
 
-import gi
+try:
+    import gi
 
-gi.require_version("Gst", "1.0")
-gi.require_version("GstRtsp", "1.0")
-gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
+    gi.require_version("Gst", "1.0")
+    gi.require_version("GstRtsp", "1.0")
+    gi.require_version("GstRtspServer", "1.0")
+    from gi.repository import GLib, Gst, GstRtsp, GstRtspServer
+except (ImportError, ValueError) as missing:
+    raise SystemExit(f"{missing}: run tests/install-peers.sh") from None
 
 NEEDED = ("filesrc", "qtdemux", "h264parse", "rtph264pay")
 
@@ -26,7 +29,7 @@ def main() -> None:
     Gst.init(None)
     missing = [name for name in NEEDED if Gst.ElementFactory.find(name) is None]
     if missing:
-        raise SystemExit(f"GStreamer has no {', '.join(missing)}")
+        raise SystemExit(f"GStreamer has no {', '.join(missing)}: run tests/install-peers.sh")
     if arguments.check:
         return
     serve(arguments.file, arguments.user, arguments.password)
