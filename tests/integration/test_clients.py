@@ -10,7 +10,6 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import av
 import msgspec
@@ -28,48 +27,21 @@ from cctvsignal_clients import (
     RequestTimeout,
     Stream,
     ViewerClient,
-    WebRTCCCTVClient,
     bridge,
     connection,
 )
 from cctvsignal_clients.peer import PeerSession
 from cctvsignal_clients.sources.pattern import read_counter
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.utils import getProcessOutputAndValue
 
 from cctvsignal import messages
 from tests.live import connect, deadline, join
+from tests.media import MEDIA_SECONDS, counters, event, streaming_camera, until_viewers
 from tests.processes import Server, command, script, server
 from tests.videos import write_video
-
-MEDIA_SECONDS = 60.0
-
-
-@asynccontextmanager
-async def streaming_camera(url: str, room: str, source: str = "test") -> AsyncIterator[CameraClient]:
-    camera = CameraClient(url, room=room, camera_id="cam-1", meta={"name": "Porch"})
-    await camera.start_streaming(source)
-    async with camera:
-        yield camera
-
-
-async def counters(stream: Stream, many: int) -> list[int]:
-    """The numbers in the next frames of a stream."""
-    found: list[int] = []
-    async for frame in stream.frames():
-        found.append(read_counter(frame))
-        if len(found) == many:
-            break
-    return found
-
-
-def event(client: WebRTCCCTVClient, name: str) -> Deferred[Any]:
-    """Fires with the argument of the next event of this name."""
-    happened: Deferred[Any] = Deferred()
-    client.once(name, happened.callback)
-    return happened
 
 
 @deadline(MEDIA_SECONDS)
@@ -237,8 +209,7 @@ async def test_nothing_is_left_of_viewers_that_came_and_went(shared_server: Serv
         for _ in range(3):
             async with ViewerClient(url, room="many") as viewer:
                 await counters(await viewer.request_stream("cam-1"), 1)
-        while camera.viewers:
-            await event(camera, "viewersChanged")
+        await until_viewers(camera, lambda viewers: not viewers)
         assert camera._source is not None
         assert camera._source.frames.readers == 0
 
@@ -255,8 +226,7 @@ async def test_leaving_a_room_ends_what_is_watched_in_it(shared_server: Server) 
             assert viewer.room == "leaving"
             await leave()
             assert viewer.cameras == {}
-            while camera.viewers:
-                await event(camera, "viewersChanged")
+            await until_viewers(camera, lambda viewers: not viewers)
             await viewer.join_room("leaving")
             await viewer.wait_for_camera("cam-1", 10)
 

@@ -11,10 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import av
 import pytest
-from cctvsignal_clients.sources.pattern import read_counter
 
+from tests.media import assert_no_loss, counters_of_file
 from tests.processes import REPOSITORY, Server, command, script
 
 PEERS: Final = REPOSITORY / "tests" / "peers"
@@ -53,21 +52,15 @@ def node(name: str, *arguments: str) -> dict[str, Any]:
     return result("node", str(PEERS / name), *arguments)
 
 
-def assert_no_loss(counters: list[int]) -> None:
-    """Every picture has come, once and in its turn."""
-    assert counters == list(range(counters[0], counters[0] + len(counters)))
-
-
 @pytest.mark.parametrize("codec", CODECS)
 def test_werift(shared_server: Server, tmp_path: Path, codec: str) -> None:
     file, room = tmp_path / f"video.{'ivf' if codec == 'vp8' else 'h264'}", f"werift-{codec}"
-    with camera(shared_server, room):
+    with camera(shared_server, room, f"--codec={codec}"):
         url = shared_server.websocket_url
         found = node("werift-viewer.mjs", url, room, "cam-1", str(FRAMES), str(file), codec)
     assert found["codec"] == CODECS[codec]
     assert found["keyframeAfterPli"]
-    with av.open(str(file)) as container:
-        counters = [read_counter(frame) for frame in container.decode(video=0)]
+    counters = counters_of_file(file)
     assert len(counters) == found["frames"] == FRAMES
     assert_no_loss(counters)
 

@@ -23,6 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--file")
+    parser.add_argument("--port", default="0")
     parser.add_argument("--user")
     parser.add_argument("--password", default="")
     arguments = parser.parse_args()
@@ -32,12 +33,12 @@ def main() -> None:
         raise SystemExit(f"GStreamer has no {', '.join(missing)}: run tests/install-peers.sh")
     if arguments.check:
         return
-    serve(arguments.file, arguments.user, arguments.password)
+    serve(arguments.file, arguments.port, arguments.user, arguments.password)
 
 
-def serve(path: str, user: str | None, password: str) -> None:
+def serve(path: str, port: str, user: str | None, password: str) -> None:
     """Serve a file at /live."""
-    server = GstRtspServer.RTSPServer(address="127.0.0.1", service="0")
+    server = GstRtspServer.RTSPServer(address="127.0.0.1", service=port)
     factory = GstRtspServer.RTSPMediaFactory()
     source = f'filesrc location="{path}" ! qtdemux ! h264parse'
     factory.set_launch(f"( {source} ! rtph264pay name=pay0 pt=96 config-interval=0 )")

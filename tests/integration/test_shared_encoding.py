@@ -1,0 +1,233 @@
+"""One camera and many viewers: encoded once, received by all, and nothing left of those who went."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiortc import RTCPeerConnection
+from aiortc.rtp import RTCP_PSFB_APP, RTCP_PSFB_PLI, RtcpPsfbPacket, pack_remb_fci
+from cctvsignal_clients import CameraClient, Stream, ViewerClient, bridge, viewer
+from cctvsignal_clients.encoder import Codec, EncoderSettings
+from cctvsignal_clients.outgoing import OutgoingTrack
+from cctvsignal_clients.peer import PeerSession
+from msgspec import Raw
+
+from tests.live import deadline
+from tests.media import (
+    MEDIA_SECONDS,
+    assert_no_loss,
+    counters,
+    counters_of_file,
+    event,
+    streaming_camera,
+    until_viewers,
+)
+from tests.processes import Server, command, script
+
+CYCLES = 500
+AT_ONCE = 4
+
+
+def encoders(camera: CameraClient) -> list[Codec]:
+    """The codecs for which a camera has an encoder at this moment."""
+    assert camera._broadcast is not None
+    channels = camera._broadcast._channels.values()
+    return [channel.codec for channel in channels if channel._encoder is not None]
+
+
+def tracks(camera: CameraClient) -> list[OutgoingTrack]:
+    """What a camera sends, a track for each viewer."""
+    assert camera._broadcast is not None
+    return camera._broadcast._tracks
+
+
+@deadline(MEDIA_SECONDS)
+@pytest.mark.parametrize("codec", ["H264", "VP8"])
+async def test_nothing_is_lost_and_order_is_kept(shared_server: Server, codec: Codec) -> None:
+    url, room = shared_server.websocket_url, f"no-loss-{codec}"
+    async with streaming_camera(url, room, codecs=[codec]), ViewerClient(url, room=room) as client:
+        stream = await client.request_stream("cam-1")
+        assert_no_loss(await counters(stream, 45))
+        stats = await stream.stats()
+        assert (stats.codec, stats.width, stats.height) == (codec, 640, 480)
+        assert (stats.packets_lost, stats.path) == (0, "direct")
+        assert stats.frames_per_second > 0
+        assert stats.bitrate > 0
+
+
+@deadline(MEDIA_SECONDS)
+async def test_there_is_one_encoder_for_each_codec_and_none_for_nobody(
+    shared_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = shared_server.websocket_url
+    async with streaming_camera(url, "encoders", codecs=["H264", "VP8"]) as camera:
+        assert encoders(camera) == []
+        viewers = [ViewerClient(url, room="encoders") for _ in range(3)]
+        for client in viewers:
+            await client.connect()
+            await counters(await client.request_stream("cam-1"), 2)
+        assert encoders(camera) == ["H264"]
+        async with ViewerClient(url, room="encoders") as other:
+            monkeypatch.setattr(other, "_new_session", _vp8_only(other._new_session))
+            stream = await other.request_stream("cam-1")
+            await counters(stream, 2)
+            assert (await stream.stats()).codec == "VP8"
+            assert encoders(camera) == ["H264", "VP8"]
+            assert camera.stats().codecs == ("H264", "VP8")
+        await until_viewers(camera, lambda viewers: len(viewers) == 3)
+        assert encoders(camera) == ["H264"]
+        for client in viewers:
+            await client.close()
+        await until_viewers(camera, lambda viewers: not viewers)
+        assert encoders(camera) == []
+        assert tracks(camera) == []
+
+
+def _vp8_only(make: Callable[..., PeerSession]) -> Callable[..., PeerSession]:
+    """Sessions that do not know of H.264, as libwebrtc without it."""
+
+    def new_session(*arguments: Any) -> PeerSession:
+        session = make(*arguments)
+        take = session._set_remote_description
+
+        async def without_h264(sdp: Raw) -> None:
+            await take(Raw(bytes(sdp).replace(b"H264/90000", b"none/90000")))
+
+        session._set_remote_description = without_h264  # type: ignore[method-assign]
+        return session
+
+    return new_session
+
+
+@deadline(MEDIA_SECONDS)
+async def test_what_receivers_report_reaches_the_shared_encoder(shared_server: Server) -> None:
+    url, room = shared_server.websocket_url, "feedback"
+    encoding = EncoderSettings(bitrate=400_000, keyframe_interval=1000)
+    async with (
+        streaming_camera(url, room, encoding=encoding) as camera,
+        ViewerClient(url, room=room) as client,
+    ):
+        stream = await client.request_stream("cam-1")
+        await counters(stream, 5)
+        (sender,) = camera._sessions[str(client.client_id)].connection.getSenders()
+        packets = stream._video.read()
+        while not (await bridge.start(packets.next())).keyframe:
+            pass
+        pli = RtcpPsfbPacket(fmt=RTCP_PSFB_PLI, ssrc=1, media_ssrc=sender._ssrc)
+        for _ in range(5):
+            await bridge.start(sender._handle_rtcp_packet(pli))
+        keyframes = [(await bridge.start(packets.next())).keyframe for _ in range(15)]
+        assert keyframes.count(True) == 1
+        assert camera._broadcast is not None
+        encoder = camera._broadcast._channels["H264"]._encoder
+        assert encoder is not None
+        assert encoder.bitrate is not None
+        sent = camera.stats().bitrate
+        estimate = pack_remb_fci(int(sent / 2), [sender._ssrc])
+        remb = RtcpPsfbPacket(fmt=RTCP_PSFB_APP, ssrc=1, media_ssrc=0, fci=estimate)
+        await bridge.start(sender._handle_rtcp_packet(remb))
+        assert encoder.bitrate.floor <= encoder.bitrate.target <= max(sent / 2, encoder.bitrate.floor)
+        assert_no_loss(await counters(stream, 10))
+
+
+@deadline(MEDIA_SECONDS)
+async def test_a_viewer_that_stops_reading_costs_the_others_nothing(shared_server: Server) -> None:
+    url, room = shared_server.websocket_url, "stopped"
+    async with streaming_camera(url, room) as camera, ViewerClient(url, room=room) as client:
+        stream = await client.request_stream("cam-1")
+        arguments = [f"--server={url}", f"--room={room}", "--camera=cam-1"]
+        with command(script("cctvsignal-viewer"), *arguments) as other:
+            await until_viewers(camera, lambda viewers: len(viewers) == 2)
+            await counters(stream, 5)
+            other.process.send_signal(signal.SIGSTOP)
+            try:
+                assert_no_loss(await counters(stream, 45))
+            finally:
+                other.process.send_signal(signal.SIGCONT)
+        assert_no_loss(await counters(stream, 5))
+
+
+@deadline(MEDIA_SECONDS)
+async def test_a_stream_goes_on_when_its_camera_was_killed_and_is_back(
+    shared_server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(viewer, "SILENT_SECONDS", 1.0)
+    monkeypatch.setattr(viewer, "LOOK_SECONDS", 0.2)
+    url, room = shared_server.websocket_url, "killed"
+    arguments = [script("cctvsignal-camera"), f"--server={url}", f"--room={room}"]
+    async with ViewerClient(url, room=room) as client:
+        with command(*arguments) as camera:
+            camera.wait_for_line("is in room")
+            stream = await client.request_stream("cam-1")
+            recording = stream.record(tmp_path / "both.mp4")
+            before = await counters(stream, 10)
+            lost, back = event(client, "streamLost"), event(client, "streamReceived")
+            camera.process.kill()
+            assert await lost is stream
+        with command(*arguments) as camera:
+            assert await back is stream
+            assert_no_loss(await counters(stream, 10))
+            await client.stop_viewing("cam-1")
+    await recording
+    recorded = counters_of_file(tmp_path / "both.mp4")
+    assert set(before) <= set(recorded)
+    # The camera that came back began to count anew.
+    assert any(later < earlier for earlier, later in itertools.pairwise(recorded))
+
+
+def _open_things() -> tuple[int, int, int]:
+    gc.collect()
+    connections = sum(isinstance(each, RTCPeerConnection) for each in gc.get_objects())
+    return connections, len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))
+
+
+@deadline(240)
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="only Linux can count open files like this")
+async def test_nothing_is_left_of_500_viewers_that_came_and_went(shared_server: Server) -> None:
+    url, room = shared_server.websocket_url, "cycles"
+
+    async def come_and_go(number: int) -> None:
+        client = ViewerClient(url, room=room)
+        await client.connect()
+        stream = await client.request_stream("cam-1")
+        await anext(stream.frames())
+        if number % 5:
+            await client.close()
+        else:
+            await _vanish(client, stream)
+
+    async def cycles(many: int) -> None:
+        for start in range(0, many, AT_ONCE):
+            await asyncio.gather(*(come_and_go(start + number) for number in range(AT_ONCE)))
+
+    async with streaming_camera(url, room) as camera:
+        await bridge.start(cycles(20))
+        await until_viewers(camera, lambda viewers: not viewers)
+        before = await bridge.start(_settled())
+        await bridge.start(cycles(CYCLES))
+        await until_viewers(camera, lambda viewers: not viewers)
+        after = await bridge.start(_settled())
+        assert all(later <= earlier for earlier, later in zip(before, after, strict=True)), (before, after)
+
+
+async def _vanish(client: ViewerClient, stream: Stream) -> None:
+    """Go without a word to the camera, as a phone that lost its network; here everything is freed."""
+    client._send = lambda message: None  # type: ignore[method-assign]
+    await client.close()
+
+
+async def _settled() -> tuple[int, int, int]:
+    """What is open once things that are on their way out have gone; the least that was seen in a while."""
+    seen = []
+    for _ in range(20):
+        await asyncio.sleep(0.1)
+        seen.append(_open_things())
+    return min(seen)

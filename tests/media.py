@@ -1,0 +1,63 @@
+"""Cameras, viewers and numbers in pictures, for tests of real media."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+from cctvsignal_clients import CameraClient, Stream, WebRTCCCTVClient
+from cctvsignal_clients.sources.pattern import read_counter
+from twisted.internet.defer import Deferred
+
+MEDIA_SECONDS = 60.0
+
+
+@asynccontextmanager
+async def streaming_camera(
+    url: str, room: str, source: str = "test", **options: Any
+) -> AsyncIterator[CameraClient]:
+    """The camera cam-1, which streams."""
+    camera = CameraClient(url, room=room, camera_id="cam-1", meta={"name": "Porch"}, **options)
+    try:
+        await camera.start_streaming(source)
+        await camera.register()
+        yield camera
+    finally:
+        await camera.close()
+
+
+async def counters(stream: Stream, many: int) -> list[int]:
+    """The numbers in the next frames of a stream."""
+    found: list[int] = []
+    async for frame in stream.frames():
+        found.append(read_counter(frame))
+        if len(found) == many:
+            break
+    return found
+
+
+def counters_of_file(path: Path) -> list[int]:
+    """The numbers in the pictures of a video file."""
+    with av.open(str(path)) as container:
+        return [read_counter(frame) for frame in container.decode(video=0)]
+
+
+def assert_no_loss(numbers: list[int]) -> None:
+    """Every picture has come, once and in its turn."""
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def event(client: WebRTCCCTVClient, name: str) -> Deferred[Any]:
+    """Fires with the argument of the next event of this name."""
+    happened: Deferred[Any] = Deferred()
+    client.once(name, happened.callback)
+    return happened
+
+
+async def until_viewers(camera: CameraClient, wanted: Callable[[list[str]], bool]) -> None:
+    """Wait until the viewers of a camera are as wanted."""
+    while not wanted(camera.viewers):
+        await event(camera, "viewersChanged")
