@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import av
-from cctvsignal_clients import CameraClient, Stream, WebRTCCCTVClient
+from cctvsignal_clients import CameraClient, Stream, ViewerClient, WebRTCCCTVClient
+from cctvsignal_clients.peer import PeerSession
 from cctvsignal_clients.sources.pattern import read_counter
+from msgspec import Raw
 from twisted.internet.defer import Deferred
 
 MEDIA_SECONDS = 60.0
@@ -55,6 +57,23 @@ def event(client: WebRTCCCTVClient, name: str) -> Deferred[Any]:
     happened: Deferred[Any] = Deferred()
     client.once(name, happened.callback)
     return happened
+
+
+def only_vp8(viewer: ViewerClient) -> None:
+    """Make a viewer know nothing of H.264, as libwebrtc without it."""
+    make = viewer._new_session
+
+    def new_session(*arguments: Any) -> PeerSession:
+        session = make(*arguments)
+        take = session._set_remote_description
+
+        async def without_h264(sdp: Raw) -> None:
+            await take(Raw(bytes(sdp).replace(b"H264/90000", b"none/90000")))
+
+        session._set_remote_description = without_h264  # type: ignore[method-assign]
+        return session
+
+    viewer._new_session = new_session  # type: ignore[assignment, method-assign]
 
 
 async def until_viewers(camera: CameraClient, wanted: Callable[[list[str]], bool]) -> None:

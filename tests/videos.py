@@ -10,12 +10,12 @@ import av
 from cctvsignal_clients.sources.pattern import draw
 
 
-def write_video(path: Path, frames: int, rate: int, **options: str) -> None:
+def write_video(path: Path, frames: int, rate: int, pixels: str = "yuv420p", **options: str) -> None:
     """Write so many frames as H.264; `options` are those of libx264."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=rate, options=options)
         assert isinstance(video, av.VideoStream)
-        video.width, video.height, video.pix_fmt = 640, 480, "yuv420p"
+        video.width, video.height, video.pix_fmt = 640, 480, pixels
         for number in range(frames):
             frame = draw(number, datetime.now(UTC))
             frame.pts, frame.time_base = number, Fraction(1, rate)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import av
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import expect_moving_picture, start_camera, tile_status, video_of, watch
 from tests.processes import Server, command, script, server
+from tests.videos import write_video
 
 ROOMS = (f"room-{number}" for number in itertools.count(1))
 
@@ -29,14 +33,58 @@ def test_a_camera_page_is_seen_on_a_viewer_page(open_page: OpenPage) -> None:
     watched_camera(open_page, next(ROOMS))
 
 
-def test_a_python_camera_is_seen_on_a_viewer_page(open_page: OpenPage, shared_server: Server) -> None:
-    room = next(ROOMS)
-    viewer = open_page(f"/?room={room}")
-    arguments = [f"--server={shared_server.websocket_url}", f"--room={room}", "--id=cam-1"]
+KEEP_CONNECTIONS = """
+const Original = RTCPeerConnection;
+window.connections = [];
+window.RTCPeerConnection = class extends Original {
+    constructor(...options) { super(...options); window.connections.push(this); }
+};
+"""
+RECEIVED = """async () => {
+    const reports = [...(await window.connections.at(-1).getStats()).values()];
+    const video = reports.find((report) => report.type === "inbound-rtp" && report.kind === "video");
+    return { ...video, codec: reports.find((report) => report.id === video.codecId).mimeType };
+}"""
+
+
+@contextmanager
+def python_camera(server: Server, room: str, *options: str) -> Iterator[None]:
+    arguments = [f"--server={server.websocket_url}", f"--room={room}", "--id=cam-1", *options]
     with command(script("cctvsignal-camera"), *arguments) as camera:
         camera.wait_for_line("Camera cam-1 is in room")
+        yield
+
+
+@pytest.mark.parametrize("codec", ["H264", "VP8"])
+def test_a_python_camera_is_seen_on_a_viewer_page(
+    open_page: OpenPage, shared_server: Server, codec: str
+) -> None:
+    room = next(ROOMS)
+    viewer = open_page(f"/?room={room}", script=KEEP_CONNECTIONS)
+    with python_camera(shared_server, room, f"--codec={codec.lower()}"):
         expect_moving_picture(viewer, watch(viewer, "cam-1"))
         assert viewer.evaluate("document.querySelector('video').videoWidth") == 640
+        received = viewer.evaluate(RECEIVED)
+        assert received["codec"] == f"video/{codec}"
+        assert received["freezeCount"] == 0
+
+
+def test_h264_that_is_passed_on_plays_for_who_comes_early_and_late(
+    open_page: OpenPage, shared_server: Server, tmp_path: Path
+) -> None:
+    room, path = next(ROOMS), tmp_path / "video.mp4"
+    # High profile, and long groups of pictures: who comes late is given the present one.
+    write_video(path, frames=900, rate=15, bf="0", g="300")
+    with python_camera(shared_server, room, f"--source=file:{path}"):
+        for _ in range(2):
+            viewer = open_page(f"/?room={room}", script=KEEP_CONNECTIONS)
+            expect_moving_picture(viewer, watch(viewer, "cam-1"))
+            viewer.wait_for_function(f"async () => (await ({RECEIVED})()).framesDecoded > 60")
+            received = viewer.evaluate(RECEIVED)
+            assert received["codec"] == "video/H264"
+            assert received["freezeCount"] == 0
+            # It is not shown late by as much as it caught up with.
+            assert received["jitterBufferDelay"] / received["jitterBufferEmittedCount"] < 1
 
 
 def test_a_camera_page_is_seen_by_a_python_viewer(

@@ -7,9 +7,7 @@ import gc
 import itertools
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiortc import RTCPeerConnection
@@ -17,8 +15,6 @@ from aiortc.rtp import RTCP_PSFB_APP, RTCP_PSFB_PLI, RtcpPsfbPacket, pack_remb_f
 from cctvsignal_clients import CameraClient, Stream, ViewerClient, bridge, viewer
 from cctvsignal_clients.encoder import Codec, EncoderSettings
 from cctvsignal_clients.outgoing import OutgoingTrack
-from cctvsignal_clients.peer import PeerSession
-from msgspec import Raw
 
 from tests.live import deadline
 from tests.media import (
@@ -27,6 +23,7 @@ from tests.media import (
     counters,
     counters_of_file,
     event,
+    only_vp8,
     streaming_camera,
     until_viewers,
 )
@@ -64,9 +61,7 @@ async def test_nothing_is_lost_and_order_is_kept(shared_server: Server, codec: C
 
 
 @deadline(MEDIA_SECONDS)
-async def test_there_is_one_encoder_for_each_codec_and_none_for_nobody(
-    shared_server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_there_is_one_encoder_for_each_codec_and_none_for_nobody(shared_server: Server) -> None:
     url = shared_server.websocket_url
     async with streaming_camera(url, "encoders", codecs=["H264", "VP8"]) as camera:
         assert encoders(camera) == []
@@ -76,7 +71,7 @@ async def test_there_is_one_encoder_for_each_codec_and_none_for_nobody(
             await counters(await client.request_stream("cam-1"), 2)
         assert encoders(camera) == ["H264"]
         async with ViewerClient(url, room="encoders") as other:
-            monkeypatch.setattr(other, "_new_session", _vp8_only(other._new_session))
+            only_vp8(other)
             stream = await other.request_stream("cam-1")
             await counters(stream, 2)
             assert (await stream.stats()).codec == "VP8"
@@ -89,22 +84,6 @@ async def test_there_is_one_encoder_for_each_codec_and_none_for_nobody(
         await until_viewers(camera, lambda viewers: not viewers)
         assert encoders(camera) == []
         assert tracks(camera) == []
-
-
-def _vp8_only(make: Callable[..., PeerSession]) -> Callable[..., PeerSession]:
-    """Sessions that do not know of H.264, as libwebrtc without it."""
-
-    def new_session(*arguments: Any) -> PeerSession:
-        session = make(*arguments)
-        take = session._set_remote_description
-
-        async def without_h264(sdp: Raw) -> None:
-            await take(Raw(bytes(sdp).replace(b"H264/90000", b"none/90000")))
-
-        session._set_remote_description = without_h264  # type: ignore[method-assign]
-        return session
-
-    return new_session
 
 
 @deadline(MEDIA_SECONDS)

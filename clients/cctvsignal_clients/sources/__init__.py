@@ -44,10 +44,10 @@ def locate(word: str, platform: str, fps: float | None, size: tuple[int, int] | 
         return Location(repr(rest), rest, loops=True)
     if kind in ("rtsp", "rtsps") and rest.startswith("//"):
         # TCP: over UDP, a camera behind a router sends into the void, and Wi-Fi loses keyframes.
-        options = {"rtsp_transport": "tcp", "fflags": "nobuffer", "timeout": "5000000"}
+        options = {"rtsp_transport": "tcp", "timeout": "5000000"}
         return Location(redacted(word), word, options=options)
     if kind in ("http", "https") and rest.startswith("//"):
-        return Location(redacted(word), word, options={"fflags": "nobuffer", "timeout": "5000000"})
+        return Location(redacted(word), word, options={"timeout": "5000000"})
     wishes = {}
     if fps is not None:
         wishes["framerate"] = f"{fps:g}"
