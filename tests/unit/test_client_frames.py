@@ -16,9 +16,11 @@ from cctvsignal_clients.sources.pattern import draw, read_counter
 from tests.live import deadline
 from tests.videos import write_video
 
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
 
 def picture(number: int) -> av.VideoFrame:
-    return draw(number, datetime(2026, 1, 1, tzinfo=UTC))
+    return draw(number, NOON)
 
 
 @deadline()
