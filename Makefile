@@ -50,10 +50,10 @@ pythons: $(VENV)/test.stamp ## unit and integration tests on every other Python 
 	@tests/install-peers.sh
 	@tests/all-pythons.sh
 
-bench: $(VENV)/test.stamp ## compare with a plain Node server (needs npm)
+bench: $(VENV)/test.stamp ## compare server and camera with plain ones (needs npm)
 	$(BIN)/python -m benchmarks
 
-bench-quick: $(VENV)/test.stamp ## the same in under a minute
+bench-quick: $(VENV)/test.stamp ## the same in under two minutes
 	$(BIN)/python -m benchmarks --quick
 
 clean: ## remove what the targets above have made

@@ -1,1 +1,1 @@
-"""Benchmarks: this server beside a plain Node `ws` relay. Run `python -m benchmarks`."""
+"""Benchmarks: this server and its camera beside plain ones. Run `python -m benchmarks`."""

@@ -1,4 +1,4 @@
-"""Compare this server with a plain Node `ws` relay, in turns on the same core: see docs/performance.md."""
+"""Compare this server and its camera with plain ones, in turns on one core: see docs/performance.md."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Final
 
-from . import machine, report, servers
+from . import machine, media, report, servers
 from .servers import SERVERS, Server, SetupError
 
 PAIRS: Final = 50
@@ -60,6 +60,8 @@ JOINS: Final = "connections and joins"
 IDLE: Final = "memory of an idle joined connection"
 
 Measured = dict[str, list[dict[str, dict[str, Any]]]]
+Suite = tuple[list[str], dict[str, Any]]
+"""The lines of a suite for people, and all its figures."""
 
 
 def say(text: str) -> None:
@@ -119,40 +121,35 @@ def rows(measured: Measured) -> list[report.Row]:
     return [each for each in found if each is not None]
 
 
-def main() -> int:
-    """Run the suite; the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one short round, in less than a minute")
-    parser.add_argument("--write-docs", action="store_true", help="put the tables into docs/performance.md")
-    options = parser.parse_args()
-    # An ordinary end, so that the servers are ended too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    plan = QUICK if options.quick else FULL
+def _heading(described: dict[str, Any], where: str, plan: Plan | media.Plan, started: float) -> list[str]:
+    facts = ", ".join(f"{key} {value}" for key, value in described.items())
+    medians = f"Medians of {plan.rounds} round(s) of {plan.seconds:g} s"
+    return [
+        f"Run of {time.strftime('%Y-%m-%d', time.gmtime())}: {facts}.",
+        f"{where} {medians}; {time.monotonic() - started:.0f} s in all.",
+        "",
+    ]
+
+
+def relay_suite(plan: Plan, server_core: int | None, load_core: int | None) -> Suite:
+    """This server beside a plain relay."""
+    started = time.monotonic()
     files = machine.raise_file_limit()
     if files < plan.idle + SPARE_FILES:
-        say(f"{plan.idle} connections need more open files than the {files} that are allowed here")
-        return 1
-    server_core, load_core = machine.cores()
-    started = time.monotonic()
-    try:
-        described = machine.describe(*servers.install_node())
-        measured = run(plan, server_core, load_core)
-    except SetupError as error:
-        say(str(error))
-        return 1
-    seconds = time.monotonic() - started
+        text = f"{plan.idle} connections need more open files than the {files} that are allowed here"
+        raise SetupError(text)
+    node, ws = servers.install_node()
+    described = machine.describe(("twisted", "autobahn", "msgspec", "cctvsignal"), node=node, ws=ws)
+    measured = run(plan, server_core, load_core)
 
     where = (
         "Not pinned: the servers and the load generator share all cores, so figures are rough."
         if server_core is None
         else f"The servers ran on core {server_core}, the load generator on core {load_core}."
     )
-    facts = ", ".join(f"{key} {value}" for key, value in described.items())
     relays = {case.name: measured[case.name] for case in RELAYS if not case.rate}
     lines = [
-        f"Run of {time.strftime('%Y-%m-%d', time.gmtime())}: {facts}.",
-        f"{where} Medians of {plan.rounds} round(s) of {plan.seconds:g} s; {seconds:.0f} s in all.",
-        "",
+        *_heading(described, where, plan, started),
         *report.table(rows(measured)),
         "",
         *report.headroom({**relays, JOINS: measured[JOINS]}),
@@ -163,17 +160,50 @@ def main() -> int:
             warnings += report.held_up(case.name, measured[case.name])
     if warnings:
         lines += ["", *warnings]
-    print("\n".join(lines))
-    report.save(
-        {
-            "machine": described,
-            "pinned": {"server": server_core, "load": load_core},
-            "plan": vars(plan),
-            "rounds": measured,
-        }
+    pinned = {"server": server_core, "load": load_core}
+    return lines, {"machine": described, "pinned": pinned, "plan": vars(plan), "rounds": measured}
+
+
+def media_suite(plan: media.Plan, camera_core: int | None, viewer_core: int | None) -> Suite:
+    """This project's camera beside a plain one."""
+    started = time.monotonic()
+    described = machine.describe(("aiortc", "av", "cctvsignal"))
+    measured = media.run(plan, camera_core, viewer_core, say)
+    where = (
+        "Not pinned: cameras and viewers share all cores, so figures are rough."
+        if camera_core is None
+        else f"The cameras ran on core {camera_core}, the viewers on core {viewer_core}."
     )
-    if options.write_docs:
-        report.write_page(lines)
+    lines = [*_heading(described, where, plan, started), *media.lines(measured)]
+    pinned = {"camera": camera_core, "viewers": viewer_core}
+    return lines, {"machine": described, "pinned": pinned, "plan": vars(plan), **vars(measured)}
+
+
+def main() -> int:
+    """Run the suites; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("suite", nargs="?", choices=report.SUITES, help="only this one (default: both)")
+    parser.add_argument("--quick", action="store_true", help="short rounds, in less than two minutes")
+    parser.add_argument("--write-docs", action="store_true", help="put the tables into docs/performance.md")
+    options = parser.parse_args()
+    # An ordinary end, so that the servers are ended too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    cores = machine.cores()
+    quick = options.quick
+    suites: dict[str, Callable[[], Suite]] = {
+        report.RELAY: lambda: relay_suite(QUICK if quick else FULL, *cores),
+        report.MEDIA: lambda: media_suite(media.QUICK if quick else media.FULL, *cores),
+    }
+    for name in report.SUITES if options.suite is None else (options.suite,):
+        try:
+            lines, result = suites[name]()
+        except SetupError as error:
+            say(str(error))
+            return 1
+        print("\n".join(lines), flush=True)
+        report.save({name: result})
+        if options.write_docs:
+            report.write_page(name, lines)
     return 0
 
 

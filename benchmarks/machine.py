@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -56,19 +57,20 @@ def resident_bytes(pid: int) -> int | None:
     return int(out.stdout) * 1024 if out.stdout.strip() else None
 
 
-def describe(node: str, ws: str) -> dict[str, Any]:
-    """The machine and the versions, for whoever reads figures later."""
+def open_files(pid: int) -> int | None:
+    """Open file descriptors of a process."""
+    return len(os.listdir(f"/proc/{pid}/fd")) if sys.platform == "linux" else None
+
+
+def describe(packages: Sequence[str], **others: str) -> dict[str, Any]:
+    """The machine and the versions of these packages and of others, for whoever reads figures later."""
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
         "system": platform.system(),
         "python": platform.python_version(),
-        "twisted": version("twisted"),
-        "autobahn": version("autobahn"),
-        "msgspec": version("msgspec"),
-        "cctvsignal": version("cctvsignal"),
-        "node": node,
-        "ws": ws,
+        **{package: version(package) for package in packages},
+        **others,
     }
 
 

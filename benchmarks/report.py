@@ -13,8 +13,9 @@ from .servers import NODE, OURS
 
 RESULTS: Final = Path(__file__).parent / "results" / "latest.json"
 PAGE: Final = Path(__file__).parent.parent / "docs" / "performance.md"
-BEGIN: Final = "<!-- benchmarks: begin -->"
-END: Final = "<!-- benchmarks: end -->"
+RELAY: Final = "relay"
+MEDIA: Final = "media"
+SUITES: Final = (RELAY, MEDIA)
 BUSY: Final = 0.9
 """A load generator that uses more of its core than this may be the bottleneck."""
 NOISE: Final = 0.03
@@ -126,19 +127,22 @@ def held_up(case: str, rounds: Rounds) -> list[str]:
     return [f"{case}: in one round other work left the load generator only {least:.0%} of its core."]
 
 
-def save(data: dict[str, Any]) -> None:
-    """Write the JSON file."""
+def save(suites: dict[str, Any]) -> None:
+    """Write the JSON file; suites that were not run now stay as they are in it."""
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    before = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    kept = {name: before[name] for name in SUITES if name in before}
+    RESULTS.write_text(json.dumps({**kept, **suites}, indent=2) + "\n", encoding="utf-8")
 
 
-def write_page(lines: Sequence[str]) -> None:
-    """Put these lines between the two marks of the page."""
+def write_page(mark: str, lines: Sequence[str]) -> None:
+    """Put these lines between the two marks of the page that have this name."""
+    begin, end = f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->"
     text = PAGE.read_text(encoding="utf-8")
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{PAGE} has lost its marks {BEGIN} and {END}")
+    head, found_begin, rest = text.partition(begin)
+    _, found_end, tail = rest.partition(end)
+    if not found_begin or not found_end:
+        raise ValueError(f"{PAGE} has lost its marks {begin} and {end}")
     PAGE.write_text(head + "\n".join([begin, *lines, end]) + tail, encoding="utf-8")
 
 

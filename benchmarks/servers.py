@@ -55,7 +55,7 @@ def install_node() -> tuple[str, str]:
 def running(name: str, core: int | None) -> Iterator[Server]:
     """Start a server and end it."""
     with ExitStack() as stack:
-        with _on_core(core):
+        with on_core(core):
             process = stack.enter_context(command(*_command(name)))
         try:
             port = process.wait_for_line(ADDRESS)[1]
@@ -64,10 +64,10 @@ def running(name: str, core: int | None) -> Iterator[Server]:
         yield Server(name, process.process.pid, int(port))
 
 
-def load(job: dict[str, Any], core: int | None) -> dict[str, Any]:
+def load(job: dict[str, Any], core: int | None, module: str = "benchmarks.load") -> dict[str, Any]:
     """Let the load generator do one job in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.load"],
+        [sys.executable, "-m", module],
         input=json.dumps({**job, "core": core}),
         capture_output=True,
         text=True,
@@ -86,7 +86,8 @@ def _command(name: str) -> Sequence[str]:
 
 
 @contextmanager
-def _on_core(core: int | None) -> Iterator[None]:
+def on_core(core: int | None) -> Iterator[None]:
+    """Start processes on this core."""
     # A child inherits the core, and so do the threads that Node starts: pinned later, they would not be.
     if core is None or sys.platform != "linux":
         yield
