@@ -10,7 +10,7 @@ from . import bridge
 from .encoder import AS_THE_SOURCE, CODECS, Codec, EncoderSettings, SharedEncoder
 from .frames import FrameReader
 from .outgoing import OutgoingTrack
-from .packets import PacketFeed
+from .packets import GroupOfPictures, PacketFeed
 from .sources import Source
 
 
@@ -96,7 +96,7 @@ class Broadcast:
         self._tracks: list[OutgoingTrack] = []
         self._channels = {
             "H264": Channel("H264", source, settings, source.h264),
-            "VP8": Channel("VP8", source, settings, PacketFeed()),
+            "VP8": Channel("VP8", source, settings, PacketFeed(group=GroupOfPictures())),
         }
         source.on_change = self._source_changed
 

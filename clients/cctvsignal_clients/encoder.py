@@ -12,15 +12,13 @@ from av.video.frame import PictureType
 from twisted.logger import Logger
 
 from .frames import FrameReader
-from .packets import VIDEO_CLOCK, Packet, PacketFeed
+from .packets import FRESH_SECONDS, VIDEO_CLOCK, Packet, PacketFeed
 from .rates import SharedBitrate
 
 Codec: TypeAlias = Literal["H264", "VP8"]
 CODECS: Final[tuple[Codec, ...]] = ("H264", "VP8")
 """What browsers can all decode between them; the first is the one to prefer."""
 
-KEYFRAME_PAUSE_SECONDS: Final = 0.3
-"""One keyframe serves all who asked for one within this time."""
 IDLE_SECONDS: Final = 2.0
 BITS_PER_PIXEL: Final = 0.12
 LEAST_BITRATE: Final = 300_000
@@ -160,7 +158,7 @@ class SharedEncoder:
         # After a pause, others may have put packets into the feed.
         if since >= self._settings.keyframe_interval or idle >= IDLE_SECONDS:
             return True
-        return self._keyframe_wanted and since >= KEYFRAME_PAUSE_SECONDS
+        return self._keyframe_wanted and since >= FRESH_SECONDS
 
     def _bitrate(self, frame: av.VideoFrame, now: float) -> int:
         if self.bitrate is None:

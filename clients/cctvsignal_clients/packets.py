@@ -22,6 +22,8 @@ GROUP_BYTES: Final = 4 * 1024 * 1024
 CATCH_UP_TICKS: Final = VIDEO_CLOCK // 1000
 CATCH_UP_BITRATE: Final = 20_000_000
 """A group of pictures that a new viewer catches up with is not sent in one burst, which routers drop."""
+FRESH_SECONDS: Final = 0.3
+"""One keyframe serves all who want one within this time; who comes later gets a new one."""
 RESTART_SECONDS: Final = 1.0
 """A viewer that could not follow is given a group of pictures again, though not more often."""
 METER_SECONDS: Final = 2.0
@@ -176,16 +178,19 @@ class PacketReader:
 class PacketFeed:
     """Packets from one origin to any number of readers, of which a slow one loses packets and no time.
 
-    `on_readers` is called when readers come or go, `on_keyframe_wanted` when one needs a keyframe. Where
-    nobody can make one, because the packets come encoded, `group` has what a reader can begin with.
+    A reader can begin with the present `group` of pictures. `on_readers` is called when readers come or go,
+    `on_keyframe_wanted` when one needs a keyframe and the last one is too long ago; where nobody makes any
+    on demand, because packets come encoded, it must do.
     """
 
-    def __init__(self, clock: int = VIDEO_CLOCK) -> None:
+    def __init__(self, clock: int = VIDEO_CLOCK, group: GroupOfPictures | None = None) -> None:
         self.clock = clock
+        self.group = group
+        self.keyframes_on_demand = True
         self.meter = Meter()
         self.readers: list[PacketReader] = []
-        self.group: GroupOfPictures | None = None
         self._now = 0.0
+        self._keyframe_at = float("-inf")
         self.on_readers: Callable[[], None] = lambda: None
         self.on_keyframe_wanted: Callable[[], None] = lambda: None
 
@@ -193,10 +198,13 @@ class PacketFeed:
         """Hand a packet to all readers; `now` is the loop's time."""
         self._now = now
         self.meter.add(len(packet.data), now)
-        if self.group is not None:
-            self.group.add(packet)
         for reader in self.readers:
             reader._put(packet)
+        # Afterwards: a reader that begins again in the middle of this must not get it twice.
+        if packet.keyframe:
+            self._keyframe_at = now
+        if self.group is not None:
+            self.group.add(packet)
 
     def read(self) -> PacketReader:
         """A new reader, which begins with a keyframe."""
@@ -212,7 +220,8 @@ class PacketFeed:
             reader._end()
 
     def _keyframe_for(self, reader: PacketReader) -> None:
-        if self.group is None:
+        fresh = self._now - self._keyframe_at <= FRESH_SECONDS
+        if self.group is None or (self.keyframes_on_demand and not fresh):
             self.on_keyframe_wanted()
         elif self._now - reader.begun >= RESTART_SECONDS:
             reader.begun = self._now

@@ -10,12 +10,13 @@ bitrate (a source that is passed on as it is), a viewer that reports less than i
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
 CLIMB_PER_SECOND: Final = 0.08
-SLOW_SECONDS: Final = 2.0
-"""So long an estimate must stay too low before it is believed: a burst lowers it, too."""
+WINDOW_SECONDS: Final = 2.0
+"""The best estimate of so long counts: bursts and busy receivers lower single ones without need."""
 FIRST_REST_SECONDS: Final = 10.0
 LONGEST_REST_SECONDS: Final = 120.0
 TOLERANCE: Final = 0.9
@@ -26,10 +27,12 @@ class ViewerRate:
     """What one viewer can take. Times are seconds of any steady clock, rates are bits a second."""
 
     def __init__(self) -> None:
-        self._limit: float | None = None
-        self._slow_since: float | None = None
+        self._reports: deque[tuple[float, float]] = deque()
+        self._since: float | None = None
         self._rests_until: float | None = None
         self._rest_seconds = FIRST_REST_SECONDS
+        self.limit: float | None = None
+        """What the encoder should not exceed for this viewer's sake, if anything."""
 
     def estimate(self, bitrate: float, sent: float, floor: float | None, now: float) -> None:
         """The viewer reports that its path takes `bitrate`, while `sent` is sent to all.
@@ -38,27 +41,26 @@ class ViewerRate:
         """
         if self._rests_until is not None:
             return  # What it reports now is what little it gets.
-        self._limit = bitrate if bitrate < sent * TOLERANCE else None
-        least = sent * TOLERANCE if floor is None else min(floor, sent * TOLERANCE)
-        if bitrate >= least:
-            self._slow_since = None
-        elif self._slow_since is None:
-            self._slow_since = now
-        elif now - self._slow_since >= SLOW_SECONDS:
+        self._since = now if self._since is None else self._since
+        self._reports.append((now, bitrate))
+        while self._reports[0][0] < now - WINDOW_SECONDS:
+            self._reports.popleft()
+        if now - self._since < WINDOW_SECONDS:
+            return
+        best = max(report for _, report in self._reports)
+        enough = sent * TOLERANCE
+        self.limit = best if best < enough else None
+        if best < (enough if floor is None else min(floor, enough)):
             self._rests_until = now + self._rest_seconds
             self._rest_seconds = min(2 * self._rest_seconds, LONGEST_REST_SECONDS)
-            self._slow_since = self._limit = None
+            self._since = self.limit = None
+            self._reports.clear()
 
     def keyframes_only(self, now: float) -> bool:
         """Whether this viewer gets keyframes only at this time."""
         if self._rests_until is not None and now >= self._rests_until:
             self._rests_until = None
         return self._rests_until is not None
-
-    @property
-    def limit(self) -> float | None:
-        """What the encoder should not exceed for this viewer's sake, if anything."""
-        return self._limit
 
 
 class SharedBitrate:

@@ -196,6 +196,6 @@ class Stream:
 
 
 def _feed(clock: int) -> PacketFeed:
-    feed = PacketFeed(clock)
-    feed.group = GroupOfPictures(as_it_was=True)
+    feed = PacketFeed(clock, GroupOfPictures(as_it_was=True))
+    feed.keyframes_on_demand = False
     return feed

@@ -19,7 +19,7 @@ from cctvsignal_clients.packets import (
 from cctvsignal_clients.rates import (
     FIRST_REST_SECONDS,
     LONGEST_REST_SECONDS,
-    SLOW_SECONDS,
+    WINDOW_SECONDS,
     SharedBitrate,
     ViewerRate,
 )
@@ -48,15 +48,29 @@ async def test_a_reader_begins_with_a_keyframe_and_asks_for_it() -> None:
     feed.on_keyframe_wanted = lambda: asked.append(1)
     early = feed.read()
     for number in range(5, 13):
-        feed.put(picture(number), 0)
+        feed.put(picture(number), number / 15)
     late = feed.read()
     for number in range(13, 22):
-        feed.put(picture(number), 0)
+        feed.put(picture(number), number / 15)
     assert await drain(early) == list(range(10, 22))
     assert await drain(late) == [20, 21]
     assert len(asked) == 2
     early.need_keyframe()
     assert len(asked) == 3
+
+
+@deadline()
+async def test_who_comes_right_after_a_keyframe_begins_with_it() -> None:
+    feed, asked = PacketFeed(group=GroupOfPictures()), []
+    feed.on_keyframe_wanted = lambda: asked.append(1)
+    for number in range(10, 13):
+        feed.put(picture(number), number / 15)
+    assert await drain(feed.read()) == [10, 11, 12]
+    assert not asked
+    for number in range(13, 18):
+        feed.put(picture(number), number / 15)
+    assert await drain(feed.read()) == []
+    assert asked
 
 
 @deadline()
@@ -66,7 +80,7 @@ async def test_a_reader_that_is_slow_loses_packets_and_the_others_none() -> None
     feed.on_keyframe_wanted = lambda: asked.append(1)
     seen = []
     for number in range(QUEUE_PACKETS + 5):
-        feed.put(picture(number), 0)
+        feed.put(picture(number), number / 15)
         seen += await drain(fast)
     assert seen == list(range(QUEUE_PACKETS + 5))
     # 100 is a keyframe: it goes on there.
@@ -90,8 +104,8 @@ async def test_a_viewer_with_keyframes_only_goes_on_at_a_keyframe() -> None:
 
 @deadline()
 async def test_where_nobody_makes_keyframes_a_reader_gets_the_present_group_at_once() -> None:
-    feed = PacketFeed()
-    feed.group = GroupOfPictures()
+    feed = PacketFeed(group=GroupOfPictures())
+    feed.keyframes_on_demand = False
     for number in range(18):
         feed.put(picture(number), 100)
     reader = feed.read()
@@ -116,8 +130,8 @@ async def test_where_nobody_makes_keyframes_a_reader_gets_the_present_group_at_o
 
 @deadline()
 async def test_a_long_group_is_not_taken_for_a_slow_reader() -> None:
-    feed = PacketFeed()
-    feed.group = GroupOfPictures()
+    feed = PacketFeed(group=GroupOfPictures())
+    feed.keyframes_on_demand = False
     for number in range(QUEUE_PACKETS * 2):
         feed.put(Packet(b"x", number, keyframe=number == 0), 0)
     reader = feed.read()
@@ -172,22 +186,24 @@ def report(viewer: ViewerRate, bitrate: float, *times: float, floor: float | Non
 
 def test_an_estimate_counts_only_while_it_is_below_what_is_sent() -> None:
     viewer = ViewerRate()
-    report(viewer, SENT, 0)
+    report(viewer, SENT / 2, 0, 1)
     assert viewer.limit is None
-    report(viewer, SENT / 2, 1)
+    report(viewer, SENT / 2, WINDOW_SECONDS)
     assert viewer.limit == SENT / 2
-    report(viewer, SENT * 2, 2)
+    report(viewer, SENT * 2, WINDOW_SECONDS + 0.5)
+    assert viewer.limit is None
+    # A single bad one, from a receiver that was busy, is none.
+    report(viewer, SENT / 2, WINDOW_SECONDS + 1)
     assert viewer.limit is None
 
 
 def test_a_viewer_that_cannot_take_the_floor_gets_keyframes_only_and_is_tried_again() -> None:
     viewer = ViewerRate()
-    report(viewer, FLOOR / 2, 0, SLOW_SECONDS / 2)
-    report(viewer, SENT, SLOW_SECONDS * 0.8)
-    report(viewer, FLOOR / 2, 10, 10 + SLOW_SECONDS * 0.9)
-    assert not viewer.keyframes_only(10 + SLOW_SECONDS * 0.9)
-    report(viewer, FLOOR / 2, 10 + SLOW_SECONDS)
-    begin = 10 + SLOW_SECONDS
+    begin = 8 + 2 * WINDOW_SECONDS
+    report(viewer, SENT, 0, 8)
+    report(viewer, FLOOR / 2, 8.5, 8 + WINDOW_SECONDS)
+    assert not viewer.keyframes_only(8 + WINDOW_SECONDS)
+    report(viewer, FLOOR / 2, begin)
     assert viewer.keyframes_only(begin)
     # It holds back nobody meanwhile, whatever it reports of the little that it gets.
     report(viewer, FLOOR / 10, begin + 1)
@@ -196,22 +212,22 @@ def test_a_viewer_that_cannot_take_the_floor_gets_keyframes_only_and_is_tried_ag
     assert not viewer.keyframes_only(begin + FIRST_REST_SECONDS)
     # A try that fails makes the next one later.
     now = begin + FIRST_REST_SECONDS
-    report(viewer, FLOOR / 2, now, now + SLOW_SECONDS)
-    assert viewer.keyframes_only(now + SLOW_SECONDS + 2 * FIRST_REST_SECONDS - 0.1)
-    assert not viewer.keyframes_only(now + SLOW_SECONDS + 2 * FIRST_REST_SECONDS)
+    report(viewer, FLOOR / 2, now, now + WINDOW_SECONDS)
+    assert viewer.keyframes_only(now + WINDOW_SECONDS + 2 * FIRST_REST_SECONDS - 0.1)
+    assert not viewer.keyframes_only(now + WINDOW_SECONDS + 2 * FIRST_REST_SECONDS)
 
 
 def test_a_path_below_what_nobody_can_lower_gets_keyframes_only() -> None:
     viewer = ViewerRate()
-    report(viewer, SENT / 2, 0, SLOW_SECONDS, floor=None)
-    assert viewer.keyframes_only(SLOW_SECONDS)
+    report(viewer, SENT / 2, 0, WINDOW_SECONDS, floor=None)
+    assert viewer.keyframes_only(WINDOW_SECONDS)
 
 
 def test_no_rest_is_longer_than_the_longest() -> None:
     viewer, now = ViewerRate(), 0.0
     for _ in range(10):
-        report(viewer, 1, now, now + SLOW_SECONDS)
-        now += SLOW_SECONDS
+        report(viewer, 1, now, now + WINDOW_SECONDS)
+        now += WINDOW_SECONDS
         assert viewer.keyframes_only(now)
         now += LONGEST_REST_SECONDS
         assert not viewer.keyframes_only(now)

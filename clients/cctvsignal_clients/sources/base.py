@@ -10,7 +10,7 @@ from fractions import Fraction
 from av import VideoFrame
 
 from ..frames import FrameFeed
-from ..packets import VIDEO_CLOCK, Packet, PacketFeed
+from ..packets import VIDEO_CLOCK, GroupOfPictures, Packet, PacketFeed
 
 
 class Source(ABC):
@@ -24,7 +24,7 @@ class Source(ABC):
         """The pictures; they need be made only while somebody reads them."""
         self.placeholders = FrameFeed()
         """What to show while there is no picture."""
-        self.h264 = PacketFeed()
+        self.h264 = PacketFeed(group=GroupOfPictures())
         """H.264 for viewers: the source's own while `passes_h264`, else from an encoder."""
         self.passes_h264 = False
         self.audio: PacketFeed | None = None

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 
 from .. import bridge
 from ..errors import SourceError
-from ..packets import AUDIO_CLOCK, GroupOfPictures, PacketFeed
+from ..packets import AUDIO_CLOCK, PacketFeed
 from ..retry import Backoff
 from .base import Source
 from .demuxing import AudioPath, VideoPath
@@ -113,7 +113,7 @@ class ContainerSource(Source):
             self.audio = PacketFeed(AUDIO_CLOCK)
         if passes != self.passes_h264:
             self.passes_h264 = passes
-            self.h264.group = GroupOfPictures() if passes else None
+            self.h264.keyframes_on_demand = not passes
             self.on_change()
         assert self._opened is not None
         if not self._opened.done():
