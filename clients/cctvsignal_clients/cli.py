@@ -50,7 +50,8 @@ sources:
 
 examples:
   cctvsignal-camera                                          a test picture as camera cam-1 of room cctv
-  cctvsignal-camera --id porch --source webcam               a camera of this machine
+  cctvsignal-camera --id porch --name 'Front door' --source webcam
+                                                             a camera of this machine
   cctvsignal-camera --server wss://example.com --fps 10      another server, ten pictures a second
   CAMERA_ID=porch SERVER_URL=wss://example.com TOKEN=... cctvsignal-camera
 
@@ -70,6 +71,7 @@ def camera() -> None:
     """The command `cctvsignal-camera`."""
     parser = _parser(CAMERA_TEXT, CAMERA_EXAMPLES)
     _option(parser, "--id", "CAMERA_ID", "cam-1", "what viewers call this camera")
+    _option(parser, "--name", "CAMERA_NAME", None, "what people call it, such as 'Front door'")
     _option(parser, "--source", "SOURCE", "test", f"where the pictures come from: {WORDS}")
     preferred = CODECS[0].lower()
     parser.add_argument(
@@ -120,6 +122,7 @@ async def _camera(arguments: argparse.Namespace, reporter: Reporter) -> None:
         room=arguments.room,
         token=arguments.token,
         ca_file=arguments.ca_file,
+        meta={"name": arguments.name} if arguments.name else None,
         camera_id=arguments.id,
         max_viewers=arguments.max_viewers,
         encoding=encoding,

@@ -46,6 +46,25 @@ PURE_LIBRARIES = {"msgspec"} | set(sys.stdlib_module_names) - {
     "threading",
     "time",
 }
+CLIENTS = REPOSITORY / "clients" / "cctvsignal_clients"
+CLIENT_RULES = {"retry", "rates", "h264"}
+"""Modules of the Python clients without any I/O."""
+CLIENT_SIGNALING = {"connection", "signaling", "sessions", "camera", "viewer", "cli"}
+CLIENT_MEDIA = {
+    *(
+        "frames",
+        "packets",
+        "encoder",
+        "outgoing",
+        "broadcast",
+        "receiving",
+        "recording",
+        "ice",
+        "peer",
+        "stream",
+    ),
+    *(f"sources/{path.stem}" for path in (CLIENTS / "sources").glob("*.py")),
+}
 MAX_LINES = 400
 
 
@@ -94,6 +113,17 @@ def test_only_the_options_read_the_environment() -> None:
     for path in modules(REPOSITORY / "cctvsignal"):
         if path.stem != "options":
             assert "environ" not in path.read_text(encoding="utf-8"), path
+
+
+@pytest.mark.parametrize("name", sorted(CLIENT_RULES))
+def test_the_rules_of_the_clients_do_no_io(name: str) -> None:
+    assert {module.partition(".")[0] for module in imports(CLIENTS / f"{name}.py")} <= PURE_LIBRARIES
+
+
+@pytest.mark.parametrize("name", sorted(CLIENT_MEDIA))
+def test_media_of_the_clients_know_nothing_of_signaling(name: str) -> None:
+    own = {module.lstrip(".") for module in imports(CLIENTS / f"{name}.py") if module.startswith(".")}
+    assert not own & CLIENT_SIGNALING
 
 
 def test_clients_import_only_the_messages_of_the_server() -> None:
