@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 from service_identity.exceptions import VerificationError
 from twisted.internet import ssl
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
@@ -165,8 +165,10 @@ def _trust(ca_file: str | Path | None) -> Any:
         if not certificates:
             raise InvalidOption(f"{ca_file} has no PEM certificate in it.")
         return trustRootFromCertificates([Certificate.loadPEM(each) for each in certificates])
-    except (OSError, SSL.Error) as error:
+    except OSError as error:
         raise InvalidOption(f"The certificates in {ca_file} cannot be read: {error}.") from None
+    except crypto.Error:
+        raise InvalidOption(f"The certificates in {ca_file} cannot be read: they are broken.") from None
 
 
 def _tls_problem(error: Exception) -> str:
