@@ -94,6 +94,12 @@ class PeerSession:
         ends = [end.type for pair in nominated for end in (pair.local_candidate, pair.remote_candidate)]
         return ("relayed" if "relay" in ends else "direct") if ends else "none"
 
+    @property
+    def ice_advice(self) -> str:
+        """What to do where no media path was found."""
+        problems = "".join(f" Also, {problem}." for problem in self._late.problems) if self._late else ""
+        return f"check firewalls, or configure a TURN server.{problems}"
+
     def offer(self) -> None:
         """Make an offer."""
         self._run(self._offer())
@@ -265,9 +271,7 @@ class PeerSession:
         self._deadline = loop.call_later(CONNECT_SECONDS, self._no_path, reason)
 
     def _no_path(self, reason: str) -> None:
-        problems = "".join(f" Also, {problem}." for problem in self._late.problems) if self._late else ""
-        text = f"Signaling worked, but {reason}: check firewalls, or configure a TURN server.{problems}"
-        self._fail(ICEFailed(text))
+        self._fail(ICEFailed(f"Signaling worked, but {reason}: {self.ice_advice}"))
         bridge.background(self.end(reason))
 
     def _fail(self, error: MediaFailed) -> None:

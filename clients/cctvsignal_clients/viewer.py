@@ -141,16 +141,14 @@ class ViewerClient(SessionClient):
                 await self._ask(messages.RequestStream(camera_id=camera_id), messages.Ack)
                 await session.connected
         except BaseException as error:
-            answered = session is not None and session.described
+            advice = session.ice_advice if session is not None and session.described else ""
             if session is not None:
                 await session.end("the viewer gave up")
             if not isinstance(error, TimeoutError):
                 raise
-            if answered:
-                text = (
-                    f"Camera {camera_id!r} answered, but no media path to it was found within {timeout:g} s"
-                )
-                raise ICEFailed(f"{text}: check firewalls, or configure a TURN server.") from None
+            if advice:
+                text = f"Camera {camera_id!r} answered, but no media path was found within {timeout:g} s"
+                raise ICEFailed(f"{text}: {advice}") from None
             text = f"Camera {camera_id!r} did not answer within {timeout:g} s: does it run?"
             raise RequestTimeout(text) from None
 
