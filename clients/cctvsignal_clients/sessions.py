@@ -8,6 +8,7 @@ from typing import Unpack
 from cctvsignal import messages
 
 from . import bridge
+from .ice import rtc_ice_servers
 from .outgoing import OutgoingTrack
 from .peer import Negotiation, PeerSession
 from .signaling import DEFAULT_SERVER, ClientOptions, WebRTCCCTVClient
@@ -26,6 +27,10 @@ class SessionClient(WebRTCCCTVClient):
             messages.RelayedIceCandidate: self._take,
             messages.RelayedBye: self._on_bye,
         }
+
+    async def _connect(self) -> None:
+        rtc_ice_servers(self._ice_servers or ())  # Now, not in the middle of a session.
+        await super()._connect()
 
     def _new_session(
         self,
