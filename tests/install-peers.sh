@@ -22,3 +22,6 @@ if ! /usr/bin/python3 "$here/peers/rtsp_server_gst.py" --check >/dev/null 2>&1; 
     install_packages python3 python3-gi gir1.2-gst-rtsp-server-1.0 \
         gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
 fi
+
+# A STUN and TURN server. Debian's package does not start it by itself.
+command -v turnserver >/dev/null || install_packages coturn

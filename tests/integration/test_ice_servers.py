@@ -1,0 +1,308 @@
+"""STUN and TURN servers: those that answer are used, and nobody waits for those that do not."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aioice.ice import StunProtocol, get_host_addresses
+from aiortc import RTCConfiguration, RTCPeerConnection
+from cctvsignal_clients import (
+    CameraClient,
+    ICEFailed,
+    InvalidOption,
+    Stream,
+    ViewerClient,
+    bridge,
+    ice,
+    peer,
+)
+from cctvsignal_clients.peer import PeerSession
+
+from cctvsignal.messages import IceServer
+from tests.certificates import Certificates, write_certificates
+from tests.live import deadline, join
+from tests.processes import Server
+from tests.turn_server import RELAY_PORTS, TurnServer, turn_server
+
+MEDIA_SECONDS = 60.0
+WRONG = "wr0ng"
+REFUSED = "refuses (error 401 Unauthorized): check user name and credential"
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return write_certificates(tmp_path_factory.mktemp("certificates"), _own_address())
+
+
+@pytest.fixture(scope="module")
+def coturn(certificates: Certificates) -> Iterator[TurnServer]:
+    with turn_server(_own_address(), certificates) as running:
+        yield running
+
+
+def _own_address() -> str:
+    """One that aioice has candidates of, which 127.0.0.1 is not."""
+    addresses: list[str] = get_host_addresses(use_ipv4=True, use_ipv6=False)
+    return addresses[0]
+
+
+@contextmanager
+def silent_server() -> Iterator[int]:
+    """A UDP port that takes everything and answers nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taking:
+        taking.bind(("127.0.0.1", 0))
+        yield int(taking.getsockname()[1])
+
+
+@asynccontextmanager
+async def streaming_camera(
+    url: str, room: str, ice_server: IceServer, ca_file: Path | None = None
+) -> AsyncIterator[CameraClient]:
+    camera = CameraClient(url, room=room, camera_id="cam-1", ice_servers=[ice_server], ca_file=ca_file)
+    await camera.start_streaming("test")
+    async with camera:
+        yield camera
+
+
+async def see(stream: Stream) -> None:
+    """Wait for a picture."""
+    async for _ in stream.frames():
+        return
+    raise AssertionError("the stream ended")
+
+
+async def gathered(session: PeerSession) -> list[str]:
+    """Wait until all servers have answered, or not; what was wrong with them."""
+    assert session._late is not None
+    if session._gathering is not None:
+        await bridge.start(_end_of(session._gathering))
+    assert not session._late.pending
+    return session._late.problems
+
+
+async def _end_of(task: asyncio.Task[None]) -> None:
+    await asyncio.wait([task])
+
+
+def only_session(client: CameraClient | ViewerClient) -> PeerSession:
+    (session,) = client._sessions.values()
+    return session
+
+
+async def candidates(url: str, room: str) -> tuple[str, list[str]]:
+    """The SDP that the only camera of a room offers, and the candidates that it sends afterwards."""
+    viewer = await join(url, room)
+    viewer.send({"type": "requestStream", "cameraId": "cam-1"})
+    sdp = ""
+    found: list[str] = []
+    while True:
+        message = await viewer.next()
+        if message["type"] == "offer":
+            sdp = message["sdp"]["sdp"]
+        elif message["type"] == "iceCandidate":
+            assert sdp
+            assert message["candidate"]["sdpMid"] == "0"
+            if not message["candidate"]["candidate"]:
+                await viewer.leave()
+                return sdp, found
+            found.append(message["candidate"]["candidate"])
+
+
+@deadline(MEDIA_SECONDS)
+@pytest.mark.parametrize("kind", ["stun", "turn", "turn-tcp"])
+async def test_nothing_waits_for_a_server_that_does_not_answer(
+    shared_server: Server, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(ice, "SERVER_SECONDS", MEDIA_SECONDS)
+    url, room = shared_server.websocket_url, f"silent-{kind}"
+    with silent_server() as port, socket.create_server(("127.0.0.1", 0)) as taking:
+        ice_server = {
+            "stun": IceServer([f"stun:127.0.0.1:{port}"]),
+            "turn": IceServer([f"turn:127.0.0.1:{port}"], "user", "secret"),
+            "turn-tcp": IceServer(
+                [f"turn:127.0.0.1:{taking.getsockname()[1]}?transport=tcp"], "user", "secret"
+            ),
+        }[kind]
+        async with (
+            streaming_camera(url, room, ice_server) as camera,
+            ViewerClient(url, room=room, ice_servers=[ice_server]) as viewer,
+        ):
+            stream = await viewer.request_stream("cam-1")
+            await see(stream)
+            for session in (only_session(camera), only_session(viewer)):
+                assert session._late is not None
+                assert session._late.pending
+            assert (await stream.stats()).path == "direct"
+
+
+@deadline(MEDIA_SECONDS)
+async def test_a_server_that_does_not_answer_is_given_up(
+    shared_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ice, "SERVER_SECONDS", 0.3)
+    url = shared_server.websocket_url
+    with silent_server() as port:
+        stun = IceServer([f"stun:127.0.0.1:{port}"])
+        async with (
+            streaming_camera(url, "given-up", stun) as camera,
+            ViewerClient(url, room="given-up", ice_servers=[stun]) as viewer,
+        ):
+            stream = await viewer.request_stream("cam-1")
+            for session in (only_session(camera), only_session(viewer)):
+                problem = f"the STUN server 127.0.0.1:{port} does not answer"
+                assert await gathered(session) == [problem]
+            await see(stream)
+
+
+@deadline(MEDIA_SECONDS)
+async def test_a_stun_server_says_how_a_camera_is_seen(shared_server: Server, coturn: TurnServer) -> None:
+    url = shared_server.websocket_url
+    async with streaming_camera(url, "stun", coturn.stun()):
+        sdp, found = await candidates(url, "stun")
+        assert "typ host" in sdp
+        assert "typ srflx" not in sdp
+        assert "a=end-of-candidates" not in sdp
+        assert found
+        assert all("typ srflx" in line for line in found)
+        assert any(f" {coturn.host} " in line for line in found)
+
+
+@deadline(MEDIA_SECONDS)
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_a_turn_server_gives_a_relay(
+    shared_server: Server, coturn: TurnServer, transport: str
+) -> None:
+    url, room = shared_server.websocket_url, f"turn-{transport}"
+    async with streaming_camera(url, room, coturn.turn(transport=transport)):
+        sdp, found = await candidates(url, room)
+        assert "typ relay" not in sdp
+        assert len(found) == 1
+        assert f" {coturn.host} " in found[0]
+        assert "typ relay" in found[0]
+
+
+@deadline(MEDIA_SECONDS)
+async def test_a_turn_server_of_ones_own_is_trusted_once_its_authority_is_named(
+    shared_server: Server, coturn: TurnServer, certificates: Certificates
+) -> None:
+    url = shared_server.websocket_url
+    async with (
+        streaming_camera(url, "untrusted", coturn.turns()) as camera,
+        ViewerClient(url, room="untrusted") as viewer,
+    ):
+        stream = await viewer.request_stream("cam-1")
+        (problem,) = await gathered(only_session(camera))
+        assert problem.startswith(f"the TURN server {coturn.host}:{coturn.tls_port} has an untrusted")
+        assert problem.endswith("name its CA file")
+        await see(stream)
+    async with streaming_camera(url, "trusted", coturn.turns(), certificates.ca):
+        _, found = await candidates(url, "trusted")
+        assert len(found) == 1
+        assert "typ relay" in found[0]
+
+
+@deadline(MEDIA_SECONDS)
+async def test_media_goes_directly_where_a_turn_server_refuses(
+    shared_server: Server, coturn: TurnServer
+) -> None:
+    url = shared_server.websocket_url
+    turn = coturn.turn(WRONG)
+    async with (
+        streaming_camera(url, "refused", turn) as camera,
+        ViewerClient(url, room="refused", ice_servers=[turn]) as viewer,
+    ):
+        stream = await viewer.request_stream("cam-1")
+        for session in (only_session(camera), only_session(viewer)):
+            (problem,) = await gathered(session)
+            assert problem == f"the TURN server {coturn.host}:{coturn.port} {REFUSED}"
+        await see(stream)
+        assert (await stream.stats()).path == "direct"
+
+
+@deadline(MEDIA_SECONDS)
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(1.0, "Signaling worked, but no"), (9.0, "answered, but no")]
+)
+async def test_why_servers_were_of_no_use_is_told_where_no_path_is_found(
+    shared_server: Server, coturn: TurnServer, monkeypatch: pytest.MonkeyPatch, seconds: float, text: str
+) -> None:
+    # Whether the session or the request for it takes too long.
+    monkeypatch.setattr(peer, "CONNECT_SECONDS", seconds)
+    url = shared_server.websocket_url
+    camera = await join(url, "nowhere", "cam-1")
+    async with ViewerClient(url, room="nowhere", ice_servers=[coturn.turn(WRONG)]) as viewer:
+        asked = viewer.request_stream("cam-1", timeout=2.0)
+        while (request := await camera.next())["type"] != "viewerRequest":
+            pass
+        sdp = await bridge.start(_offer_to_nowhere())
+        camera.send({"type": "offer", "target": request["viewerId"], "sdp": {"type": "offer", "sdp": sdp}})
+        with pytest.raises(ICEFailed, match=f"{text} media path") as caught:
+            await asked
+        assert f"Also, the TURN server {coturn.host}:{coturn.port} {REFUSED}." in str(caught.value)
+        assert WRONG not in str(caught.value)
+    await camera.leave()
+
+
+async def _offer_to_nowhere() -> str:
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    connection.addTransceiver("video", direction="sendonly")
+    await connection.setLocalDescription(await connection.createOffer())
+    lines = connection.localDescription.sdp.splitlines()
+    await connection.close()
+    kept = [line for line in lines if not line.startswith(("a=candidate", "a=end-of-candidates"))]
+    # An address for documentation (RFC 5737).
+    nowhere = "a=candidate:1 1 udp 2122260223 198.51.100.1 9 typ host"
+    return "\r\n".join([*kept, nowhere, ""])
+
+
+@pytest.fixture
+def firewall(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing through but what comes from relays."""
+    original = StunProtocol.datagram_received
+
+    def filtered(protocol: StunProtocol, data: bytes, address: tuple[Any, ...]) -> None:
+        at_relay = protocol.local_candidate is not None and protocol.local_candidate.type == "relay"
+        if at_relay or address[1] in RELAY_PORTS:
+            original(protocol, data, address)
+
+    monkeypatch.setattr(StunProtocol, "datagram_received", filtered)
+
+
+@deadline(MEDIA_SECONDS)
+@pytest.mark.usefixtures("firewall")
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+@pytest.mark.parametrize("who", ["both", "camera", "viewer"])
+async def test_media_goes_over_a_relay_where_nothing_else_does(
+    shared_server: Server, coturn: TurnServer, certificates: Certificates, transport: str, who: str
+) -> None:
+    url, room = shared_server.websocket_url, f"relay-{transport}-{who}"
+    turn = coturn.turns() if transport == "tls" else coturn.turn(transport=transport)
+    nothing = IceServer([])
+    async with (
+        streaming_camera(url, room, nothing if who == "viewer" else turn, certificates.ca) as camera,
+        ViewerClient(
+            url, room=room, ice_servers=[nothing if who == "camera" else turn], ca_file=certificates.ca
+        ) as viewer,
+    ):
+        stream = await viewer.request_stream("cam-1")
+        await see(stream)
+        assert (await stream.stats()).path == "relayed"
+        assert only_session(camera).path == "relayed"
+
+
+@deadline()
+async def test_what_is_no_ice_server_is_told_before_anybody_comes(shared_server: Server) -> None:
+    url, odd = shared_server.websocket_url, [IceServer(["stun:127.0.0.1"]), IceServer(["http://example"])]
+    for client in (
+        ViewerClient(url, room="odd", ice_servers=odd),
+        CameraClient(url, room="odd", camera_id="cam-1", ice_servers=odd),
+    ):
+        with pytest.raises(InvalidOption, match="'http://example' is no stun:, turn: or turns: URL"):
+            await client.connect()
+        assert not client.connected
