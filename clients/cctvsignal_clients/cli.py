@@ -324,14 +324,17 @@ def _option(
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < float("inf"):
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
     return value
 
 
 def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d{2,5})x(\d{2,5})", text)
+    match = re.fullmatch(r"([1-9]\d{1,4})x([1-9]\d{1,4})", text)
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no size: write it as 640x480")
     return int(match[1]), int(match[2])
