@@ -16,6 +16,13 @@ LogFormat: TypeAlias = Literal["text", "json"]
 CLEAR_LINE: Final = "\r\x1b[2K"
 STATUS_EVERY_SECONDS: Final = 60.0
 """How often machines get a status; a terminal always shows the latest."""
+LEVELS: Final = {
+    "cctvsignal": LogLevel.info,
+    "cctvsignal_clients": LogLevel.info,
+    # It warns of each connection that it drops; what there is to say of that, the clients say.
+    "autobahn": LogLevel.error,
+}
+"""From which level on a package's logs are reported, if not from warnings on."""
 CONTROL: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 
 
@@ -57,7 +64,7 @@ class Reporter:
         return 100 * (self._cpu[1] - before[1]) / elapsed if elapsed else 0.0
 
     def take_logs(self) -> None:
-        """Report what the libraries log from now on: ours from info on, others' warnings."""
+        """Report what the libraries log from now on: see `LEVELS`."""
         globalLogBeginner.beginLoggingTo([_Observer(self)], redirectStandardIO=False)
         handler = _Handler(self)
         handler.setLevel(logging.WARNING)
@@ -82,9 +89,9 @@ class _Observer:
         self._reporter = reporter
 
     def __call__(self, event: LogEvent) -> None:
-        ours = str(event.get("log_namespace")).startswith("cctvsignal")
+        package = str(event.get("log_namespace")).partition(".")[0]
         level = event["log_level"]
-        if level >= (LogLevel.info if ours else LogLevel.warn) and (text := formatEvent(event)):
+        if level >= LEVELS.get(package, LogLevel.warn) and (text := formatEvent(event)):
             self._reporter.say("log", text, level=level.name)
         if "log_failure" in event:
             for line in event["log_failure"].getTraceback().splitlines():
