@@ -25,3 +25,6 @@ fi
 
 # A STUN and TURN server. Debian's package does not start it by itself.
 command -v turnserver >/dev/null || install_packages coturn
+
+# A screen for the source "screen", where screens are X displays.
+[ "$(uname)" = Darwin ] || command -v Xvfb >/dev/null || install_packages xvfb
