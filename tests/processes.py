@@ -29,7 +29,8 @@ class Process:
     _queue: Queue[str | None] = field(default_factory=Queue)
 
     def __post_init__(self) -> None:
-        threading.Thread(target=self._collect, daemon=True).start()
+        self._collector = threading.Thread(target=self._collect, daemon=True)
+        self._collector.start()
 
     def _collect(self) -> None:
         assert self.process.stdout is not None
@@ -51,15 +52,17 @@ class Process:
                 return match
 
     def wait(self, seconds: float = START_SECONDS) -> int:
-        """The exit status of a command that ends by itself."""
-        return self.process.wait(seconds)
+        """The exit status of a command that ends by itself; all that it has printed is there by then."""
+        status = self.process.wait(seconds)
+        self._collector.join(seconds)
+        return status
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """End it, if it still runs, and return its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(how)
         try:
-            return self.process.wait(STOP_SECONDS)
+            return self.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -2,90 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
-from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from cctvsignal_clients import Disconnected, InvalidOption, TLSFailed, Unauthorized, ViewerClient
 from cctvsignal_clients.retry import Backoff
-from twisted.internet import reactor
-from twisted.internet.defer import DeferredQueue, maybeDeferred
-from twisted.internet.endpoints import SSL4ServerEndpoint, TCP4ServerEndpoint
-from twisted.internet.ssl import PrivateCertificate
+from twisted.internet.defer import DeferredQueue
 
-from cctvsignal import messages
-from tests.certificates import Certificates, write_certificates
+from tests.certificates import write_certificates
+from tests.door import Door, serving
 from tests.live import deadline
 
 TOKEN = "s3cret-token"
-
-
-@dataclass
-class Door:
-    """How a server treats whoever comes; `came` has the header `Authorization` of each."""
-
-    denies: int | None = None
-    """An HTTP status instead of a WebSocket."""
-    closes: int | None = None
-    """A close code instead of a welcome."""
-    closes_joined: int | None = None
-    """A close code for whoever has joined a room."""
-    came: DeferredQueue[str | None] = field(default_factory=DeferredQueue)
-    url: str = ""
-
-
-class Doorkeeper(WebSocketServerProtocol):
-    """Welcomes clients, or not."""
-
-    def __init__(self, door: Door) -> None:
-        super().__init__()
-        self.door = door
-
-    def onConnect(self, request: ConnectionRequest) -> None:
-        self.door.came.put(request.headers.get("authorization"))
-        if self.door.denies is not None:
-            raise ConnectionDeny(self.door.denies, "Unauthorized")
-
-    def onOpen(self) -> None:
-        if self.door.closes is not None:
-            self.sendCloseFrame(self.door.closes)
-            return
-        limits = messages.Limits(65536, 0)
-        self.sendMessage(messages.encode(messages.Welcome("me", 1, "test", [], False, limits)))
-
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        message = messages.decode(payload)
-        assert isinstance(message, messages.Join)
-        self.sendMessage(messages.encode(messages.Joined("default", message.request_id)))
-        if self.door.closes_joined is not None:
-            self.sendCloseFrame(self.door.closes_joined)
-
-
-@asynccontextmanager
-async def serving(
-    door: Door, certificates: Certificates | None = None, host: str = "127.0.0.1"
-) -> AsyncIterator[str]:
-    """The URL of a server with this door."""
-    factory = WebSocketServerFactory()
-    factory.protocol = functools.partial(Doorkeeper, door)  # type: ignore[assignment]
-    factory.noisy = False
-    endpoint: TCP4ServerEndpoint | SSL4ServerEndpoint
-    if certificates is None:
-        scheme, endpoint = "ws", TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
-    else:
-        pem = certificates.certificate.read_bytes() + certificates.key.read_bytes()
-        options = PrivateCertificate.loadPEM(pem).options()
-        scheme, endpoint = "wss", SSL4ServerEndpoint(reactor, 0, options, interface="127.0.0.1")
-    port = await endpoint.listen(factory)
-    try:
-        yield f"{scheme}://{host}:{port.getHost().port}"
-    finally:
-        await maybeDeferred(port.stopListening)
 
 
 @deadline()
