@@ -26,6 +26,8 @@ class Door:
     """An HTTP status instead of a WebSocket."""
     closes: int | None = None
     """A close code instead of a welcome."""
+    welcomes: bool = True
+    """Whether it says anything at all."""
     closes_joined: int | None = None
     """A close code for whoever has joined a room."""
     came: DeferredQueue[str | None] = field(default_factory=DeferredQueue)
@@ -48,6 +50,8 @@ class Doorkeeper(WebSocketServerProtocol):
     def onOpen(self) -> None:
         if self.door.closes is not None:
             self.sendCloseFrame(self.door.closes)
+            return
+        if not self.door.welcomes:
             return
         limits = messages.Limits(65536, 0)
         self.sendMessage(messages.encode(messages.Welcome("me", 1, "test", [], False, limits)))

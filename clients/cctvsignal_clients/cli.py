@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 try:
     from .bridge import Result
@@ -30,6 +30,8 @@ except ModuleNotFoundError as missing:
     raise SystemExit(
         f"{library} is not installed, which clients need: pip install 'cctvsignal[clients]'"
     ) from None
+
+T = TypeVar("T")
 
 STATUS_SECONDS: Final = 1.0
 CAMERA_TEXT: Final = """\
@@ -175,8 +177,7 @@ async def _viewer(arguments: argparse.Namespace, reporter: Reporter) -> None:
             await _list(client, reporter, refused)
         camera_id = arguments.camera
         reporter.say("waiting", f"Waiting for camera {camera_id} ...", camera=camera_id)
-        await client.wait_for_camera(camera_id, arguments.timeout)
-        stream = await client.request_stream(camera_id, arguments.timeout)
+        stream = await _unless_refused(_request(client, camera_id, arguments.timeout), refused)
         if arguments.snapshot:
             await _snapshot(stream, arguments.snapshot, arguments.timeout)
             reporter.say("saved", f"Saved {arguments.snapshot}.", file=arguments.snapshot)
@@ -193,6 +194,23 @@ async def _viewer(arguments: argparse.Namespace, reporter: Reporter) -> None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(_drain(stream))
                 await _show_status(stream, reporter, refused)
+
+
+async def _request(client: ViewerClient, camera_id: str, timeout: float) -> Stream:
+    await client.wait_for_camera(camera_id, timeout)
+    return await client.request_stream(camera_id, timeout)
+
+
+async def _unless_refused(work: Coroutine[Any, Any, T], refused: asyncio.Future[None]) -> T:
+    """The result of some work, given up when the server wants to see no more of this client."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait((task, refused), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            refused.result()
+        return task.result()
+    finally:
+        task.cancel()
 
 
 async def _list(client: ViewerClient, reporter: Reporter, refused: asyncio.Future[None]) -> None:
@@ -355,6 +373,9 @@ def _run(
         pass  # Ctrl-C on Windows.
     except (ClientError, ValueError, OSError) as error:
         reporter.close()
+        if arguments.log_format == "json":
+            reporter.say("failed", str(error), error=type(error).__name__)
+            sys.exit(1)
         sys.exit(f"{parser.prog}: {error}")
     reporter.close()
 

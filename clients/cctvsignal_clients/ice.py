@@ -18,12 +18,15 @@ from aioice.ice import Connection, StunProtocol, relayed_candidate, server_refle
 from aioice.stun import TransactionFailed, TransactionTimeout
 from aiortc import RTCIceServer
 from aiortc.rtcicetransport import parse_stun_turn_uri
+from twisted.logger import Logger
 
 from cctvsignal.messages import IceServer
 
 from .errors import InvalidOption
 
 SERVER_SECONDS: Final = 10.0
+
+log = Logger()
 
 
 class LateCandidates:
@@ -126,12 +129,24 @@ class LateCandidates:
             self.problems.append(text)
 
 
-def rtc_ice_servers(servers: Sequence[IceServer]) -> list[RTCIceServer]:
-    """The servers for aiortc; raises `InvalidOption` for a URL that is none (RFC 7064, RFC 7065)."""
+def check(servers: Sequence[IceServer]) -> None:
+    """Raise `InvalidOption` for a URL that is none (RFC 7064, RFC 7065)."""
     for server in servers:
-        for url in [server.urls] if isinstance(server.urls, str) else server.urls:
+        for url in server.urls:
             try:
                 parse_stun_turn_uri(url)
             except ValueError:
                 raise InvalidOption(f"{url!r} is no stun:, turn: or turns: URL.") from None
-    return [RTCIceServer(server.urls, server.username, server.credential) for server in servers]
+
+
+def rtc_ice_servers(servers: Sequence[IceServer]) -> list[RTCIceServer]:
+    """The servers for aiortc, without the invalid ones: what a server offers must not stop anybody."""
+    valid = []
+    for server in servers:
+        try:
+            check([server])
+        except InvalidOption as error:
+            log.warn("an ICE server is left out: {error}", error=error)
+        else:
+            valid.append(RTCIceServer(server.urls, server.username, server.credential))
+    return valid

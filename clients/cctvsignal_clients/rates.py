@@ -2,8 +2,9 @@
 
 The policy. An encoder is shared, so its bitrate is one for all who watch. It follows the smallest estimate
 down, but never below the floor, and climbs back to the ceiling when nobody reports less than is sent. An
-estimate counts only while it is below what is sent: receivers cannot know that a path could take more. A
-viewer whose path does not even take the floor gets keyframes only, so that it costs the others nothing.
+estimate counts only while it is below what is sent, because receivers cannot know that a path could take
+more, and only if it has fallen to that: libwebrtc's begin low and climb for half a minute on any path.
+A viewer whose path does not even take the floor gets keyframes only, so that it costs the others nothing.
 After a while it is given all again; if that fails, the next try comes later. Where nobody can lower the
 bitrate (a source that is passed on as it is), a viewer that reports less than is sent gets keyframes only.
 """
@@ -21,6 +22,7 @@ FIRST_REST_SECONDS: Final = 10.0
 LONGEST_REST_SECONDS: Final = 120.0
 TOLERANCE: Final = 0.9
 """An estimate is noisy: a little below what is sent is not below."""
+FALL: Final = 0.97
 
 
 class ViewerRate:
@@ -28,7 +30,7 @@ class ViewerRate:
 
     def __init__(self) -> None:
         self._reports: deque[tuple[float, float]] = deque()
-        self._since: float | None = None
+        self._fell = False
         self._rests_until: float | None = None
         self._rest_seconds = FIRST_REST_SECONDS
         self.limit: float | None = None
@@ -41,19 +43,20 @@ class ViewerRate:
         """
         if self._rests_until is not None:
             return  # What it reports now is what little it gets.
-        self._since = now if self._since is None else self._since
+        enough = sent * TOLERANCE
+        if bitrate >= enough:
+            self._fell = False
+        elif self._reports and bitrate < self._reports[-1][1] * FALL:
+            self._fell = True
         self._reports.append((now, bitrate))
         while self._reports[0][0] < now - WINDOW_SECONDS:
             self._reports.popleft()
-        if now - self._since < WINDOW_SECONDS:
-            return
         best = max(report for _, report in self._reports)
-        enough = sent * TOLERANCE
-        self.limit = best if best < enough else None
-        if best < (enough if floor is None else min(floor, enough)):
+        self.limit = best if self._fell and best < enough else None
+        if self.limit is not None and (floor is None or best < floor):
             self._rests_until = now + self._rest_seconds
             self._rest_seconds = min(2 * self._rest_seconds, LONGEST_REST_SECONDS)
-            self._since = self.limit = None
+            self._fell, self.limit = False, None
             self._reports.clear()
 
     def keyframes_only(self, now: float) -> bool:

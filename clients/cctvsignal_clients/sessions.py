@@ -7,8 +7,7 @@ from typing import Unpack
 
 from cctvsignal import messages
 
-from . import bridge
-from .ice import rtc_ice_servers
+from . import bridge, ice
 from .outgoing import OutgoingTrack
 from .peer import Negotiation, PeerSession
 from .signaling import DEFAULT_SERVER, ClientOptions, WebRTCCCTVClient
@@ -29,7 +28,7 @@ class SessionClient(WebRTCCCTVClient):
         }
 
     async def _connect(self) -> None:
-        rtc_ice_servers(self._ice_servers or ())  # Now, not in the middle of a session.
+        ice.check(self._ice_servers or ())  # Now, not in the middle of a session.
         await super()._connect()
 
     def _new_session(

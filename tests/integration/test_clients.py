@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import itertools
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import av
 import msgspec
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
-from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from cctvsignal_clients import (
     CameraClient,
     CameraIdInUse,
@@ -32,12 +28,10 @@ from cctvsignal_clients import (
 )
 from cctvsignal_clients.peer import PeerSession
 from cctvsignal_clients.sources.pattern import read_counter
-from twisted.internet import reactor
-from twisted.internet.defer import maybeDeferred
-from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.utils import getProcessOutputAndValue
 
 from cctvsignal import messages
+from tests.door import Door, serving
 from tests.live import connect, deadline, join
 from tests.media import MEDIA_SECONDS, counters, event, streaming_camera, until_viewers
 from tests.processes import Server, command, script, server
@@ -318,42 +312,10 @@ async def test_a_request_can_be_given_up(shared_server: Server) -> None:
         await silent.leave()
 
 
-class Refusing(WebSocketServerProtocol):
-    """A server that welcomes nobody (no code), or closes with this code whoever has joined."""
-
-    def __init__(self, code: int | None) -> None:
-        super().__init__()
-        self.code = code
-
-    def onOpen(self) -> None:
-        if self.code is not None:
-            limits = messages.Limits(65536, 0)
-            welcome = messages.Welcome("me", 1, "test", [], False, limits)
-            self.sendMessage(messages.encode(welcome))
-
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        join_message = messages.decode(payload)
-        assert isinstance(join_message, messages.Join)
-        self.sendMessage(messages.encode(messages.Joined("default", join_message.request_id)))
-        self.sendCloseFrame(self.code)
-
-
-@asynccontextmanager
-async def refusing_server(code: int | None) -> AsyncIterator[str]:
-    factory = WebSocketServerFactory()
-    factory.protocol = functools.partial(Refusing, code)  # type: ignore[assignment]
-    factory.noisy = False
-    port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(factory)
-    try:
-        yield f"ws://127.0.0.1:{port.getHost().port}"
-    finally:
-        await maybeDeferred(port.stopListening)
-
-
 @deadline()
 @pytest.mark.parametrize(("code", "returns"), [(1008, False), (4403, False), (4409, True), (1013, True)])
 async def test_a_client_that_is_not_wanted_stays_away(code: int, returns: bool) -> None:
-    async with refusing_server(code) as url:
+    async with serving(Door(closes_joined=code)) as url:
         viewer = ViewerClient(url)
         lost = event(viewer, "disconnected")
         await viewer.connect()
@@ -367,7 +329,7 @@ async def test_a_client_that_is_not_wanted_stays_away(code: int, returns: bool) 
 @deadline()
 async def test_what_is_no_such_server_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "WELCOME_SECONDS", 0.3)
-    async with refusing_server(None) as url:
+    async with serving(Door(welcomes=False)) as url:
         with pytest.raises(ConnectionFailed, match=r"sends no welcome: is it a cctvsignal server\?"):
             await ViewerClient(url).connect()
     for wrong in ("http://localhost", "localhost:8080", "ws://localhost:http"):
@@ -377,7 +339,7 @@ async def test_what_is_no_such_server_is_not_waited_for(monkeypatch: pytest.Monk
 
 @deadline()
 async def test_a_command_that_is_not_wanted_ends() -> None:
-    async with refusing_server(4403) as url:
+    async with serving(Door(closes_joined=4403)) as url:
         arguments = ["--server", url]
         out, error, status = await getProcessOutputAndValue(
             script("cctvsignal-camera"), arguments, env=os.environ

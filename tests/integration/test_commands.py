@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.threads import deferToThread
+from twisted.internet.utils import getProcessOutputAndValue
 
 from tests.door import Door, serving
 from tests.live import deadline, join
@@ -107,6 +108,22 @@ def test_a_signal_is_no_failure(
         assert running.stop(how) == 0
         assert "Traceback" not in running.output
         assert "KeyboardInterrupt" not in running.output
+
+
+def test_machines_get_json_when_a_command_fails() -> None:
+    with command(script("cctvsignal-viewer"), "--server=ws://127.0.0.1:9", "--log-format=json") as viewer:
+        assert viewer.wait() == 1
+    (failed,) = json_lines(viewer.lines)
+    assert (failed["event"], failed["error"]) == ("failed", "ConnectionFailed")
+
+
+@deadline()
+async def test_a_viewer_that_waits_ends_when_it_is_not_wanted() -> None:
+    async with serving(Door(closes_joined=4403)) as url:
+        arguments = ["--server", url, "--camera", "cam-1"]
+        viewer = script("cctvsignal-viewer")
+        _, error, status = await getProcessOutputAndValue(viewer, arguments, env=os.environ)
+    assert (status, b"closed the connection for good (close code 4403)" in error) == (1, True)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -22,6 +22,7 @@ from cctvsignal_clients import (
     ice,
     peer,
 )
+from cctvsignal_clients.ice import rtc_ice_servers
 from cctvsignal_clients.peer import PeerSession
 
 from cctvsignal.messages import IceServer
@@ -306,3 +307,8 @@ async def test_what_is_no_ice_server_is_told_before_anybody_comes(shared_server:
         with pytest.raises(InvalidOption, match="'http://example' is no stun:, turn: or turns: URL"):
             await client.connect()
         assert not client.connected
+
+
+def test_what_is_no_ice_server_does_no_harm_when_the_server_offers_it() -> None:
+    offered = [IceServer(["http://example"]), IceServer(["stun:127.0.0.1"])]
+    assert [server.urls for server in rtc_ice_servers(offered)] == [["stun:127.0.0.1"]]

@@ -114,10 +114,13 @@ async def test_what_receivers_report_reaches_the_shared_encoder(shared_server: S
         assert stream.session is not None
         for receiver in stream.session.connection.getReceivers():
             receiver._RTCRtpReceiver__remote_bitrate_estimator = None  # type: ignore[attr-defined]
-        fci = pack_remb_fci(encoder.bitrate.floor, [sender._ssrc])
-        remb = RtcpPsfbPacket(fmt=RTCP_PSFB_APP, ssrc=1, media_ssrc=0, fci=fci)
+        estimate = encoder.bitrate.ceiling
         async for _ in stream.frames():
+            fci = pack_remb_fci(estimate, [sender._ssrc])
+            remb = RtcpPsfbPacket(fmt=RTCP_PSFB_APP, ssrc=1, media_ssrc=0, fci=fci)
             await bridge.start(sender._handle_rtcp_packet(remb))
+            # It falls to what the floor still is, and no further.
+            estimate = encoder.bitrate.floor
             if encoder.bitrate.target < encoder.bitrate.ceiling:
                 break
         assert encoder.bitrate.target == encoder.bitrate.floor

@@ -186,20 +186,27 @@ def report(viewer: ViewerRate, bitrate: float, *times: float, floor: float | Non
 
 def test_an_estimate_counts_only_while_it_is_below_what_is_sent() -> None:
     viewer = ViewerRate()
-    report(viewer, SENT / 2, 0, 1)
-    assert viewer.limit is None
-    report(viewer, SENT / 2, WINDOW_SECONDS)
-    assert viewer.limit == SENT / 2
-    report(viewer, SENT * 2, WINDOW_SECONDS + 0.5)
-    assert viewer.limit is None
+    report(viewer, SENT, 0)
     # A single bad one, from a receiver that was busy, is none.
-    report(viewer, SENT / 2, WINDOW_SECONDS + 1)
+    report(viewer, SENT / 2, 1)
     assert viewer.limit is None
+    report(viewer, SENT / 2, 1 + WINDOW_SECONDS)
+    assert viewer.limit == SENT / 2
+    report(viewer, SENT * 2, 2 + WINDOW_SECONDS)
+    assert viewer.limit is None
+
+
+def test_an_estimate_that_climbs_from_far_below_is_no_limit() -> None:
+    viewer = ViewerRate()
+    for second in range(60):
+        report(viewer, FLOOR / 2 * 1.05**second, second)
+        assert viewer.limit is None
+        assert not viewer.keyframes_only(second)
 
 
 def test_a_viewer_that_cannot_take_the_floor_gets_keyframes_only_and_is_tried_again() -> None:
     viewer = ViewerRate()
-    begin = 8 + 2 * WINDOW_SECONDS
+    begin = 8.5 + WINDOW_SECONDS
     report(viewer, SENT, 0, 8)
     report(viewer, FLOOR / 2, 8.5, 8 + WINDOW_SECONDS)
     assert not viewer.keyframes_only(8 + WINDOW_SECONDS)
@@ -212,22 +219,25 @@ def test_a_viewer_that_cannot_take_the_floor_gets_keyframes_only_and_is_tried_ag
     assert not viewer.keyframes_only(begin + FIRST_REST_SECONDS)
     # A try that fails makes the next one later.
     now = begin + FIRST_REST_SECONDS
-    report(viewer, FLOOR / 2, now, now + WINDOW_SECONDS)
-    assert viewer.keyframes_only(now + WINDOW_SECONDS + 2 * FIRST_REST_SECONDS - 0.1)
-    assert not viewer.keyframes_only(now + WINDOW_SECONDS + 2 * FIRST_REST_SECONDS)
+    report(viewer, FLOOR, now)
+    report(viewer, FLOOR / 2, now + 0.1, now + 0.1 + WINDOW_SECONDS)
+    assert viewer.keyframes_only(now + WINDOW_SECONDS + 2 * FIRST_REST_SECONDS)
+    assert not viewer.keyframes_only(now + WINDOW_SECONDS + 2 * FIRST_REST_SECONDS + 0.2)
 
 
 def test_a_path_below_what_nobody_can_lower_gets_keyframes_only() -> None:
     viewer = ViewerRate()
-    report(viewer, SENT / 2, 0, WINDOW_SECONDS, floor=None)
-    assert viewer.keyframes_only(WINDOW_SECONDS)
+    report(viewer, SENT, 0, floor=None)
+    report(viewer, SENT / 2, 1, 1 + WINDOW_SECONDS, floor=None)
+    assert viewer.keyframes_only(1 + WINDOW_SECONDS)
 
 
 def test_no_rest_is_longer_than_the_longest() -> None:
     viewer, now = ViewerRate(), 0.0
     for _ in range(10):
-        report(viewer, 1, now, now + WINDOW_SECONDS)
-        now += WINDOW_SECONDS
+        report(viewer, SENT, now)
+        report(viewer, 1, now + 1, now + 1 + WINDOW_SECONDS)
+        now += 1 + WINDOW_SECONDS
         assert viewer.keyframes_only(now)
         now += LONGEST_REST_SECONDS
         assert not viewer.keyframes_only(now)
