@@ -344,7 +344,7 @@ async def test_a_command_that_is_not_wanted_ends() -> None:
         out, error, status = await getProcessOutputAndValue(
             script("cctvsignal-camera"), arguments, env=os.environ
         )
-        assert out.decode() == "Camera cam-1 is in room default.\n"
+        assert out.decode() == "Camera cam-1 is in room cctv.\n"
         reason = "closed the connection for good (close code 4403)."
         assert error.decode() == f"cctvsignal-camera: {url} {reason}\n"
         assert status == 1
