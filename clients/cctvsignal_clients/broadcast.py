@@ -47,7 +47,8 @@ class Channel:
         if self.feed.readers and self._task is None:
             self._frames = FrameReader(keep=1)
             self._source.placeholders.add(self._frames)
-            self._encoder = SharedEncoder(self.codec, self._frames, self.feed, self._settings)
+            settings, rate = self._settings, self._source.rate
+            self._encoder = SharedEncoder(self.codec, self._frames, self.feed, settings, rate)
             self._task = bridge.background(self._encoder.run())
         elif not self.feed.readers:
             self.stop()
@@ -62,6 +63,8 @@ class Channel:
         if self._frames is not None:
             self._source.frames.discard(self._frames)
             self._source.placeholders.discard(self._frames)
+        if self.feed.group is not None and not self.passes_through:
+            self.feed.group.clear()  # Whoever comes next must not see pictures of long ago.
         self._task = self._encoder = self._frames = None
 
     def take_estimate(self, track: OutgoingTrack, tracks: Sequence[OutgoingTrack], bitrate: float) -> None:

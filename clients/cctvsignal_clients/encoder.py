@@ -20,7 +20,7 @@ CODECS: Final[tuple[Codec, ...]] = ("H264", "VP8")
 """What browsers can all decode between them; the first is the one to prefer."""
 
 IDLE_SECONDS: Final = 2.0
-BITS_PER_PIXEL: Final = 0.12
+BITS_PER_PIXEL: Final = 0.1
 LEAST_BITRATE: Final = 300_000
 FLOOR_OF_CEILING: Final = 0.25
 """A camera's picture is of no use below a quarter of the bitrate it should have."""
@@ -52,7 +52,10 @@ AS_THE_SOURCE: Final = EncoderSettings()
 
 
 class VideoEncoder:
-    """A libx264 or libvpx encoder, made anew when size or bitrate change. For one thread at a time."""
+    """A libx264 or libvpx encoder, made anew when size or bitrate change. For one thread at a time.
+
+    Both spread their bits by `rate`, frames a second, and not by the times of the frames.
+    """
 
     def __init__(self, codec: Codec, size: tuple[int, int] | None, rate: float) -> None:
         self._codec = codec
@@ -104,12 +107,13 @@ class VideoEncoder:
 
 
 class SharedEncoder:
-    """Encodes the frames of a reader into a feed until it is cancelled."""
+    """Encodes the frames of a reader, `rate` a second or fewer, into a feed until it is cancelled."""
 
     def __init__(
-        self, codec: Codec, frames: FrameReader, feed: PacketFeed, settings: EncoderSettings
+        self, codec: Codec, frames: FrameReader, feed: PacketFeed, settings: EncoderSettings, rate: float
     ) -> None:
         self._codec = codec
+        self._rate = min(rate, settings.fps or rate)
         self._frames = frames
         self._feed = feed
         self._settings = settings
@@ -128,8 +132,7 @@ class SharedEncoder:
     async def run(self) -> None:
         """Encode; to be cancelled."""
         loop = asyncio.get_running_loop()
-        # The rate is only a hint for the first pictures: every frame has its time.
-        encoder = VideoEncoder(self._codec, self._settings.size, self._settings.fps or 15)
+        encoder = VideoEncoder(self._codec, self._settings.size, self._rate)
         due = loop.time()
         while True:
             frame = await self._frames.next()
@@ -145,7 +148,7 @@ class SharedEncoder:
                 packets = await asyncio.to_thread(encoder.encode, frame, wanted, self._bitrate(frame, now))
             except av.FFmpegError as error:
                 log.error("{codec} encoder failed: {error}", codec=self._codec, error=error)
-                encoder = VideoEncoder(self._codec, self._settings.size, self._settings.fps or 15)
+                encoder = VideoEncoder(self._codec, self._settings.size, self._rate)
                 continue
             for packet in packets:
                 if packet.keyframe:
@@ -163,7 +166,7 @@ class SharedEncoder:
     def _bitrate(self, frame: av.VideoFrame, now: float) -> int:
         if self.bitrate is None:
             width, height = self._settings.size or (frame.width, frame.height)
-            usual = int(width * height * (self._settings.fps or 15) * BITS_PER_PIXEL)
+            usual = int(width * height * self._rate * BITS_PER_PIXEL)
             ceiling = self._settings.bitrate or max(LEAST_BITRATE, usual)
             self.bitrate = SharedBitrate(int(ceiling * FLOOR_OF_CEILING), ceiling)
             self._used_bitrate = ceiling

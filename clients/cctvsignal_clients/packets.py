@@ -220,12 +220,16 @@ class PacketFeed:
             reader._end()
 
     def _keyframe_for(self, reader: PacketReader) -> None:
+        if reader.keyframes_only:
+            return  # It has what it needs, and must not cost the others a keyframe.
         fresh = self._now - self._keyframe_at <= FRESH_SECONDS
-        if self.group is None or (self.keyframes_on_demand and not fresh):
+        usable = fresh or not self.keyframes_on_demand
+        packets = self.group.packets() if self.group is not None and usable else []
+        if not packets:
             self.on_keyframe_wanted()
         elif self._now - reader.begun >= RESTART_SECONDS:
             reader.begun = self._now
-            reader._begin(self.group.packets())
+            reader._begin(packets)
 
     def _close(self, reader: PacketReader) -> None:
         if reader in self.readers:

@@ -97,6 +97,12 @@ async def test_a_viewer_with_keyframes_only_goes_on_at_a_keyframe() -> None:
         feed.put(picture(number), 0)
     # 25 to 29 build on what it did not get.
     assert await drain(reader) == [0, 1, 2, 10, 20]
+    asked: list[int] = []
+    feed.on_keyframe_wanted = lambda: asked.append(1)
+    reader.keyframes_only = True
+    reader.need_keyframe()
+    assert not asked
+    reader.keyframes_only = False
     feed.put(picture(30), 0)
     feed.put(picture(31), 0)
     assert await drain(reader) == [30, 31]

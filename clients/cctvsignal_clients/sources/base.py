@@ -29,6 +29,8 @@ class Source(ABC):
         self.passes_h264 = False
         self.audio: PacketFeed | None = None
         """Opus, if there is sound."""
+        self.rate = 25.0
+        """Pictures a second at most, as far as is known."""
         self.on_change: Callable[[], None] = lambda: None
         """Called when `passes_h264` has changed."""
         self._begin = time.monotonic()

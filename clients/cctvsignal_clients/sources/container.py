@@ -28,8 +28,9 @@ PLACEHOLDER_SECONDS: Final = 0.5
 JOIN_SECONDS: Final = 1.0
 """FFmpeg cannot be interrupted while it waits for a network, only until its own time-out."""
 REOPEN: Final = Backoff(first_seconds=1.0, most_seconds=30.0)
-DEFAULT_RATE: Final = 25
-"""Pictures a second of a file that does not say."""
+DEFAULT_RATE: Final = 25.0
+"""Pictures a second of a source that does not say."""
+MOST_RATE: Final = 120.0
 
 log = Logger()
 
@@ -105,9 +106,9 @@ class ContainerSource(Source):
                 self.placeholders.put(picture)
                 self._needs_keyframe = True
 
-    def _set_up(self, passes: bool, has_audio: bool, size: tuple[int, int]) -> None:
+    def _set_up(self, passes: bool, has_audio: bool, size: tuple[int, int], rate: float) -> None:
         """A container was opened."""
-        self._size = size
+        self._size, self.rate = size, rate
         self._needs_keyframe = True
         if has_audio and self.audio is None:
             self.audio = PacketFeed(AUDIO_CLOCK)
@@ -123,6 +124,7 @@ class ContainerSource(Source):
         assert self._opened is not None
         if not self._opened.done():
             self._opened.set_exception(SourceError(f"The source {self._location.name} {problem}."))
+            self._opened.exception()  # Whoever waited for it may have given up.
 
     def _take_picture(self, frame: av.VideoFrame) -> None:
         self._taken.set()
@@ -193,11 +195,13 @@ class _Playing:
         audio = container.streams.audio
         self._audio = AudioPath(audio[0]) if audio else None
         self._begin: float | None = None
-        self._interval = 1 / float(container.streams.video[0].guessed_rate or DEFAULT_RATE)
+        rate = float(container.streams.video[0].guessed_rate or DEFAULT_RATE)
+        # Where there are no times in between, FFmpeg takes the clock for the rate.
+        self._rate = rate if 0 < rate <= MOST_RATE else DEFAULT_RATE
 
     def play(self) -> None:
         source, video = self._source, self._video
-        _post(self._loop, source._set_up, video.passes, self._audio is not None, video.size)
+        self._announce()
         streams = [video.stream] + ([self._audio.stream] if self._audio else [])
         if video.why_not:
             source._tell_once(video.why_not)
@@ -209,6 +213,10 @@ class _Playing:
             elif packet.size:
                 self._see(packet)
 
+    def _announce(self) -> None:
+        has_audio, video = self._audio is not None, self._video
+        _post(self._loop, self._source._set_up, video.passes, has_audio, video.size, self._rate)
+
     def _see(self, packet: av.Packet[Any]) -> None:
         source, video = self._source, self._video
         if video.passes:
@@ -217,7 +225,7 @@ class _Playing:
             if video.why_not:
                 source._tell_once(video.why_not)
                 source._may_pass = False
-                _post(self._loop, source._set_up, False, self._audio is not None, video.size)
+                self._announce()
         frame = video.decode(packet, wanted=source.frames.readers > 0)
         # One at a time: a loop that is late misses pictures, and does not find a heap of them later.
         if frame is not None and source._taken.is_set():
@@ -237,7 +245,7 @@ class _Playing:
         """Wait until this packet's time has come; whether the source was stopped meanwhile."""
         if packet.dts is None or packet.time_base is None:
             # Raw streams have no times; the last packet of all is empty.
-            return self._source._stopping.wait(self._interval)
+            return self._source._stopping.wait(1 / self._rate)
         at = float(packet.dts * packet.time_base)
         if self._begin is None:
             self._begin = time.monotonic() - at

@@ -60,7 +60,7 @@ class TestPattern(Source):
 
     def __init__(self, fps: float = FRAMES_PER_SECOND) -> None:
         super().__init__()
-        self._fps = fps
+        self.rate = fps
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -80,7 +80,7 @@ class TestPattern(Source):
                 self.show(draw(counter, datetime.now(UTC)))
                 counter += 1
             # After a stall, it goes on; it does not catch up.
-            due = max(due + 1 / self._fps, loop.time())
+            due = max(due + 1 / self.rate, loop.time())
             await asyncio.sleep(due - loop.time())
 
 
