@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from typing import Unpack
+from typing import Final, Unpack
 
 from twisted.logger import Logger
 
@@ -18,6 +19,8 @@ from .peer import PeerSession
 from .sessions import SessionClient
 from .signaling import DEFAULT_SERVER, ClientOptions
 from .sources import Source, open_source
+
+VANISHED_SECONDS: Final = 5.0
 
 log = Logger()
 
@@ -56,6 +59,7 @@ class CameraClient(SessionClient):
             **self._handlers,
             messages.ViewerRequest: self._on_request,
             messages.RelayedOffer: self._on_offer,
+            messages.ClientDisconnected: self._on_gone,
         }
 
     def register(self) -> Result[None]:
@@ -133,6 +137,18 @@ class CameraClient(SessionClient):
     def _on_offer(self, offer: messages.RelayedOffer) -> None:
         if session := self._start_session(offer.sender):
             session.take(offer)
+
+    def _on_gone(self, gone: messages.ClientDisconnected) -> None:
+        session = self._sessions.get(gone.client_id)
+        if session is not None:
+            bridge.background(self._end_if_vanished(session))
+
+    async def _end_if_vanished(self, session: PeerSession) -> None:
+        # A viewer that has only lost the server goes on watching, and reporting. ICE alone takes half a
+        # minute to notice that one is gone, and its video would be sent all that time.
+        await asyncio.sleep(VANISHED_SECONDS)
+        if session.silent_seconds >= VANISHED_SECONDS:
+            await session.end("the viewer is gone")
 
     def _session_ended(self, session: PeerSession) -> None:
         before = self.viewers

@@ -35,6 +35,12 @@ class OutgoingTrack(MediaStreamTrack):
         self.reader: PacketReader | None = None
         """None until the sender begins, which is when media can flow."""
         self._pause = 0.0
+        self._heard = 0.0
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long the viewer has reported nothing, which it does about once a second (RFC 3550, 6.2)."""
+        return asyncio.get_running_loop().time() - self._heard
 
     def attach(self, transceiver: RTCRtpTransceiver) -> None:
         """The transceiver whose sender this track was given to."""
@@ -44,6 +50,7 @@ class OutgoingTrack(MediaStreamTrack):
 
         # aiortc itself has feedback change its own encoder, which a track of packets does not use.
         async def hear(packet: Any) -> None:
+            self._heard = asyncio.get_running_loop().time()
             if isinstance(packet, RtcpPsfbPacket):
                 self._hear(packet, sender._ssrc)
             await handle(packet)

@@ -66,6 +66,7 @@ class PeerSession:
         self._on_end = on_end
         self._tracks = tracks
         self._codecs = codecs
+        self._outgoing: list[OutgoingTrack] = []
         self._ca_file = ca_file
         # aiortc asks Google's STUN server where it is given no list at all.
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=rtc_ice_servers(ice_servers)))
@@ -93,6 +94,11 @@ class PeerSession:
         nominated = transceivers[0].receiver.transport.transport._connection._nominated.values()
         ends = [end.type for pair in nominated for end in (pair.local_candidate, pair.remote_candidate)]
         return ("relayed" if "relay" in ends else "direct") if ends else "none"
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long the other side has said nothing about what it is sent."""
+        return min((track.silent_seconds for track in self._outgoing), default=float("inf"))
 
     @property
     def ice_advice(self) -> str:
@@ -192,6 +198,7 @@ class PeerSession:
         sender = self.connection.addTrack(track)
         transceiver = next(each for each in self.connection.getTransceivers() if each.sender is sender)
         track.attach(transceiver)
+        self._outgoing.append(track)
         # Only what the feeds of packets have; a codec of another kind would be packetised all the same.
         names = [name.lower() for name in (*self._codecs, "rtx")] if track.kind == "video" else ["opus"]
         known = RTCRtpSender.getCapabilities(track.kind).codecs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -33,7 +34,15 @@ from twisted.internet.utils import getProcessOutputAndValue
 from cctvsignal import messages
 from tests.door import Door, serving
 from tests.live import connect, deadline, join
-from tests.media import MEDIA_SECONDS, counters, event, streaming_camera, until_viewers
+from tests.media import (
+    MEDIA_SECONDS,
+    assert_no_loss,
+    counters,
+    counters_of_file,
+    event,
+    streaming_camera,
+    until_viewers,
+)
 from tests.processes import Server, command, script, server
 from tests.videos import write_video
 
@@ -374,6 +383,27 @@ def test_asyncio_and_twisted_programs_use_the_same_clients(shared_server: Server
         with command(sys.executable, "examples/twisted_viewer.py", "example", str(picture), url) as viewer:
             assert viewer.wait() == 0, viewer.output
         assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_other_examples_do_what_they_say(shared_server: Server, tmp_path: Path) -> None:
+    url = shared_server.websocket_url
+    with (
+        command(sys.executable, "examples/room.py", "cctv", url) as room,
+        command(sys.executable, "examples/recorder.py", str(tmp_path), url) as recorder,
+    ):
+        room.wait_for_line("In room cctv")
+        with command(sys.executable, "examples/camera.py", url) as camera:
+            camera.wait_for_line("Camera example is in room cctv")
+            room.wait_for_line(r"\+ camera example")
+            recorder.wait_for_line("Recording example to")
+            camera.wait_for_line("Viewer:")
+            # A second viewer that has seen this much has seen what was recorded.
+            with command(sys.executable, "examples/viewer.py", "example", url) as viewer:
+                assert viewer.wait() == 0, viewer.output
+            recorder.stop(signal.SIGINT)
+        room.wait_for_line("- camera example")
+    (recording,) = tmp_path.glob("example *.mkv")
+    assert_no_loss(counters_of_file(recording))
 
 
 def test_two_asyncio_runs_in_one_process(shared_server: Server) -> None:

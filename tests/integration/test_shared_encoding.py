@@ -13,6 +13,7 @@ import pytest
 from aiortc import RTCPeerConnection
 from aiortc.rtp import RTCP_PSFB_APP, RTCP_PSFB_PLI, RtcpPsfbPacket, pack_remb_fci
 from cctvsignal_clients import CameraClient, Stream, ViewerClient, bridge, viewer
+from cctvsignal_clients import camera as camera_module
 from cctvsignal_clients.encoder import Codec, EncoderSettings
 from cctvsignal_clients.outgoing import OutgoingTrack
 
@@ -142,6 +143,41 @@ async def test_a_viewer_that_stops_reading_costs_the_others_nothing(shared_serve
             finally:
                 other.process.send_signal(signal.SIGCONT)
         assert_no_loss(await counters(stream, 5))
+
+
+@deadline(20)
+async def test_a_viewer_that_was_killed_is_forgotten_before_ice_knows(shared_server: Server) -> None:
+    url, room = shared_server.websocket_url, "vanished"
+    arguments = [f"--server={url}", f"--room={room}", "--camera=cam-1"]
+    async with streaming_camera(url, room) as camera, ViewerClient(url, room=room) as client:
+        stream = await client.request_stream("cam-1")
+        with command(script("cctvsignal-viewer"), *arguments) as other:
+            await until_viewers(camera, lambda viewers: len(viewers) == 2)
+            await counters(stream, 5)
+            other.process.kill()
+            await until_viewers(camera, lambda viewers: viewers == [client.client_id])
+        assert_no_loss(await counters(stream, 5))
+
+
+@deadline(MEDIA_SECONDS)
+async def test_a_viewer_that_has_only_lost_the_server_watches_on(
+    shared_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(camera_module, "VANISHED_SECONDS", 2.0)
+    url, room = shared_server.websocket_url, "lost-server"
+    async with streaming_camera(url, room) as camera, ViewerClient(url, room=room) as client:
+        stream = await client.request_stream("cam-1")
+        await counters(stream, 5)
+        watching, back = client.client_id, event(client, "roomJoined")
+        gone = event(camera, "clientDisconnected")
+        assert client._socket is not None
+        client._socket.dropConnection(abort=True)
+        await gone
+        await back
+        assert client.client_id != watching
+        # Longer than a viewer that is gone is waited for.
+        assert_no_loss(await counters(stream, 60))
+        assert camera.viewers == [watching]
 
 
 @deadline(MEDIA_SECONDS)

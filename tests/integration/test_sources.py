@@ -201,9 +201,10 @@ async def _until(stream: Stream, wanted: object) -> None:
 
 
 class Mjpeg(Resource):
-    """An endless series of JPEG pictures, as an ESP32-CAM sends them."""
+    """An endless series of JPEG pictures, as an ESP32-CAM sends them, unless it `hangs`."""
 
     isLeaf = True
+    hangs = False
 
     def render_GET(self, request: Request) -> int:
         request.setHeader("Content-Type", "multipart/x-mixed-replace;boundary=frame")
@@ -222,19 +223,36 @@ class Mjpeg(Resource):
             head = f"\r\n--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {jpeg.size}\r\n\r\n"
             if request._disconnected:
                 return
-            request.write(head.encode() + bytes(jpeg))
+            if not self.hangs:
+                request.write(head.encode() + bytes(jpeg))
             await asyncio.sleep(1 / 15)
 
 
 @deadline(MEDIA_SECONDS)
-async def test_a_camera_that_sends_mjpeg(shared_server: Server) -> None:
-    url, room = shared_server.websocket_url, "mjpeg"
-    port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(Site(Mjpeg()))
+async def test_a_camera_that_sends_mjpeg_and_hangs_for_a_while(
+    shared_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in (("STALL_SECONDS", 0.5), ("READ_SECONDS", 1.0), ("OPEN_SECONDS", 2.0)):
+        monkeypatch.setattr(container, name, seconds)
+    url, room, mjpeg = shared_server.websocket_url, "mjpeg", Mjpeg()
+    port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(Site(mjpeg))
     source = f"http://127.0.0.1:{port.getHost().port}/stream"
-    async with streaming_camera(url, room, source) as camera, ViewerClient(url, room=room) as client:
-        found = await counters(await client.request_stream("cam-1"), 20)
+    async with (
+        logged() as events,
+        streaming_camera(url, room, source) as camera,
+        ViewerClient(url, room=room) as client,
+    ):
+        stream = await client.request_stream("cam-1")
+        found = await counters(stream, 20)
         assert found == sorted(set(found))
         assert is_encoding(camera)
+        mjpeg.hangs = True
+        await _until(stream, is_no_signal)
+        while not any("opening it again" in str(each) for each in events):
+            await counters(stream, 1)
+        mjpeg.hangs = False
+        await _until(stream, lambda frame: not is_no_signal(frame))
+        await counters(stream, 5)
     await maybeDeferred(port.stopListening)
 
 

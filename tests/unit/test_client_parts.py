@@ -20,6 +20,7 @@ from cctvsignal_clients import (
 )
 from cctvsignal_clients.errors import refusal
 from cctvsignal_clients.retry import Backoff
+from cctvsignal_clients.sources import locate
 from cctvsignal_clients.sources.pattern import COUNTER_BITS, HEIGHT, WIDTH, draw, read_counter
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,6 +83,40 @@ def no_video(tmp_path: Path) -> Path:
 def test_a_source_that_is_not_there_is_a_clear_error(word: str) -> None:
     with pytest.raises(SourceError, match=r"There is no (source|file)"):
         open_source(word)
+
+
+@pytest.mark.parametrize(
+    ("word", "platform", "expected"),
+    [
+        ("webcam", "darwin", ("0", "avfoundation")),
+        ("webcam:1", "darwin", ("1", "avfoundation")),
+        ("webcam:Integrated Camera", "win32", ("video=Integrated Camera", "dshow")),
+        ("webcam:/dev/null", "linux", ("/dev/null", "v4l2")),
+        ("screen", "darwin", ("Capture screen 0", "avfoundation")),
+        ("screen", "win32", ("desktop", "gdigrab")),
+    ],
+)
+def test_devices_are_opened_as_each_platform_has_them(
+    word: str, platform: str, expected: tuple[str, str]
+) -> None:
+    location = locate(word, platform, 10, (320, 240))
+    assert (location.url, location.format) == expected
+    assert location.options["framerate"] == "10"
+    assert location.options["video_size"] == "320x240"
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("rtsp://user:s3cret@camera/live", "rtsp://camera/live"),
+        ("rtsp://user:s3cr@et@camera:554/live?password=s3cret", "rtsp://camera:554/live"),
+        ("http://[::1]:81/stream", "http://[::1]:81/stream"),
+        ("http://camera/stream?token=s3cret#s3cret", "http://camera/stream"),
+    ],
+)
+def test_people_see_no_credentials(url: str, name: str) -> None:
+    location = locate(url, "linux", None, None)
+    assert (location.name, location.url) == (name, url)
 
 
 @deadline()
