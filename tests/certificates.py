@@ -36,10 +36,18 @@ def write_certificates(directory: Path, *names: str) -> Certificates:
             .not_valid_after(now + timedelta(days=1))
         )
 
-    ca = builder(authority, authority_key.public_key()).add_extension(x509.BasicConstraints(True, 0), True)
+    # Python 3.13 wants all that RFC 5280 wants.
+    signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
+    ca = (
+        builder(authority, authority_key.public_key())
+        .add_extension(x509.BasicConstraints(True, 0), True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), False)
+        .add_extension(_may_sign_certificates(), True)
+    )
     server = (
         builder(_name("Server of a test"), key.public_key())
         .add_extension(x509.BasicConstraints(False, None), True)
+        .add_extension(signer, False)
         .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), False)
     )
     made = Certificates(directory / "ca.pem", directory / "server.pem", directory / "server.key")
@@ -47,6 +55,20 @@ def write_certificates(directory: Path, *names: str) -> Certificates:
     made.certificate.write_bytes(server.sign(authority_key, hashes.SHA256()).public_bytes(Encoding.PEM))
     made.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return made
+
+
+def _may_sign_certificates() -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=True,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _name(text: str) -> x509.Name:

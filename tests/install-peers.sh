@@ -26,5 +26,8 @@ fi
 # A STUN and TURN server. Debian's package does not start it by itself.
 command -v turnserver >/dev/null || install_packages coturn
 
+# Slow networks, where networks can be made.
+[ "$(uname)" = Darwin ] || command -v tc >/dev/null || install_packages iproute2
+
 # A screen for the source "screen", where screens are X displays.
 [ "$(uname)" = Darwin ] || command -v Xvfb >/dev/null || install_packages xvfb

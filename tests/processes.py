@@ -79,16 +79,17 @@ class Server(Process):
     """A running cctvsignal server."""
 
     port: int = 0
+    address: str = "127.0.0.1"
 
     @property
     def url(self) -> str:
         """Where its web app is."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
     @property
     def websocket_url(self) -> str:
         """Where its WebSocket is."""
-        return f"ws://127.0.0.1:{self.port}"
+        return f"ws://{self.address}:{self.port}"
 
 
 def _start(arguments: Sequence[str], environment: dict[str, str] | None) -> subprocess.Popen[str]:
@@ -115,12 +116,14 @@ def command(*arguments: str, environment: dict[str, str] | None = None) -> Itera
 
 
 @contextmanager
-def server(*arguments: str, port: int = 0) -> Iterator[Server]:
-    """A cctvsignal server on a port of 127.0.0.1 (0: a free one), ready for clients."""
-    listen = f"--listen=tcp:{port}:interface=127.0.0.1"
-    running = Server(_start([sys.executable, "-m", "cctvsignal", listen, *arguments], None))
+def server(*arguments: str, port: int = 0, address: str = "127.0.0.1") -> Iterator[Server]:
+    """A cctvsignal server on a port of an address (0: a free one), ready for clients."""
+    listen = f"--listen=tcp:{port}:interface={address}"
+    running = Server(
+        _start([sys.executable, "-m", "cctvsignal", listen, *arguments], None), address=address
+    )
     try:
-        running.port = int(running.wait_for_line(r"http://127\.0\.0\.1:(\d+)/").group(1))
+        running.port = int(running.wait_for_line(r"http://[\d.]+:(\d+)/").group(1))
         yield running
     finally:
         running.stop()

@@ -9,7 +9,14 @@ from typing import Any, Final, Literal
 import av
 from aiortc import RTCRtpTransceiver
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
-from aiortc.rtp import RTCP_PSFB_APP, RTCP_PSFB_FIR, RTCP_PSFB_PLI, RtcpPsfbPacket, unpack_remb_fci
+from aiortc.rtp import (
+    RTCP_PSFB_APP,
+    RTCP_PSFB_FIR,
+    RTCP_PSFB_PLI,
+    RtcpPsfbPacket,
+    RtcpRrPacket,
+    unpack_remb_fci,
+)
 
 from .packets import PacketFeed, PacketReader
 from .rates import ViewerRate
@@ -53,6 +60,10 @@ class OutgoingTrack(MediaStreamTrack):
             self._heard = asyncio.get_running_loop().time()
             if isinstance(packet, RtcpPsfbPacket):
                 self._hear(packet, sender._ssrc)
+            elif isinstance(packet, RtcpRrPacket):
+                for report in packet.reports:
+                    if report.ssrc == sender._ssrc:
+                        self.rate.lost(report.fraction_lost / 256, self._heard)
             await handle(packet)
 
         sender._handle_rtcp_packet = hear  # type: ignore[method-assign]

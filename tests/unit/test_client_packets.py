@@ -190,13 +190,25 @@ def report(viewer: ViewerRate, bitrate: float, *times: float, floor: float | Non
         viewer.estimate(bitrate, SENT, floor, now)
 
 
+def fall_to(viewer: ViewerRate, bitrate: float, now: float, floor: float | None = FLOOR) -> float:
+    """Estimates that fall to this one, until what was before has been forgotten; the time by then."""
+    report(viewer, SENT * 2, now, floor=floor)
+    for step in range(20):
+        now += WINDOW_SECONDS / 10
+        # Never quite the same: it goes on falling a little.
+        report(viewer, bitrate * (2 - step / 40) if step < 10 else bitrate * 0.96**step, now, floor=floor)
+        if viewer.keyframes_only(now):
+            break
+    return now
+
+
 def test_an_estimate_counts_only_while_it_is_below_what_is_sent() -> None:
     viewer = ViewerRate()
     report(viewer, SENT, 0)
     # A single bad one, from a receiver that was busy, is none.
     report(viewer, SENT / 2, 1)
     assert viewer.limit is None
-    report(viewer, SENT / 2, 1 + WINDOW_SECONDS)
+    report(viewer, SENT / 2.2, 1 + WINDOW_SECONDS)
     assert viewer.limit == SENT / 2
     report(viewer, SENT * 2, 2 + WINDOW_SECONDS)
     assert viewer.limit is None
@@ -210,40 +222,56 @@ def test_an_estimate_that_climbs_from_far_below_is_no_limit() -> None:
         assert not viewer.keyframes_only(second)
 
 
+def test_an_estimate_counts_where_packets_are_lost_though_it_climbs() -> None:
+    viewer = ViewerRate()
+    report(viewer, SENT / 3, 0)
+    viewer.lost(0.05, 0.5)
+    report(viewer, SENT / 2.9, 1)
+    assert viewer.limit is None
+    viewer.lost(0.3, 1.5)
+    report(viewer, SENT / 2.8, 2)
+    assert viewer.limit == SENT / 2.8
+    # For a while, and not for ever.
+    report(viewer, SENT / 2.7, 2 + WINDOW_SECONDS)
+    assert viewer.limit is None
+
+
 def test_a_viewer_that_cannot_take_the_floor_gets_keyframes_only_and_is_tried_again() -> None:
     viewer = ViewerRate()
-    begin = 8.5 + WINDOW_SECONDS
-    report(viewer, SENT, 0, 8)
-    report(viewer, FLOOR / 2, 8.5, 8 + WINDOW_SECONDS)
-    assert not viewer.keyframes_only(8 + WINDOW_SECONDS)
-    report(viewer, FLOOR / 2, begin)
+    begin = fall_to(viewer, FLOOR / 2, 10)
     assert viewer.keyframes_only(begin)
     # It holds back nobody meanwhile, whatever it reports of the little that it gets.
     report(viewer, FLOOR / 10, begin + 1)
+    viewer.lost(1, begin + 1)
     assert viewer.limit is None
     assert viewer.keyframes_only(begin + FIRST_REST_SECONDS - 0.1)
     assert not viewer.keyframes_only(begin + FIRST_REST_SECONDS)
     # A try that fails makes the next one later.
-    now = begin + FIRST_REST_SECONDS
-    report(viewer, FLOOR, now)
-    report(viewer, FLOOR / 2, now + 0.1, now + 0.1 + WINDOW_SECONDS)
-    assert viewer.keyframes_only(now + WINDOW_SECONDS + 2 * FIRST_REST_SECONDS)
-    assert not viewer.keyframes_only(now + WINDOW_SECONDS + 2 * FIRST_REST_SECONDS + 0.2)
+    again = fall_to(viewer, FLOOR / 2, begin + FIRST_REST_SECONDS)
+    assert viewer.keyframes_only(again + 2 * FIRST_REST_SECONDS - 0.1)
+    assert not viewer.keyframes_only(again + 2 * FIRST_REST_SECONDS)
+
+
+def test_one_bad_moment_costs_nobody_the_picture() -> None:
+    viewer = ViewerRate()
+    report(viewer, FLOOR / 2, 0)
+    viewer.lost(0.5, 0.5)
+    for tenth in range(6, 60):
+        report(viewer, FLOOR / 2, tenth / 10)
+        assert not viewer.keyframes_only(tenth / 10)
+        if tenth > 25:
+            assert viewer.limit is None
 
 
 def test_a_path_below_what_nobody_can_lower_gets_keyframes_only() -> None:
     viewer = ViewerRate()
-    report(viewer, SENT, 0, floor=None)
-    report(viewer, SENT / 2, 1, 1 + WINDOW_SECONDS, floor=None)
-    assert viewer.keyframes_only(1 + WINDOW_SECONDS)
+    assert viewer.keyframes_only(fall_to(viewer, SENT / 3, 0, floor=None))
 
 
 def test_no_rest_is_longer_than_the_longest() -> None:
     viewer, now = ViewerRate(), 0.0
     for _ in range(10):
-        report(viewer, SENT, now)
-        report(viewer, 1, now + 1, now + 1 + WINDOW_SECONDS)
-        now += 1 + WINDOW_SECONDS
+        now = fall_to(viewer, 1, now)
         assert viewer.keyframes_only(now)
         now += LONGEST_REST_SECONDS
         assert not viewer.keyframes_only(now)
