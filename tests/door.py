@@ -68,21 +68,21 @@ class Doorkeeper(WebSocketServerProtocol):
 
 @asynccontextmanager
 async def serving(
-    door: Door, certificates: Certificates | None = None, host: str = "127.0.0.1"
+    door: Door, certificates: Certificates | None = None, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[str]:
-    """The URL of a server with this door."""
+    """The URL of a server with this door; `port` 0 is a free one."""
     factory = WebSocketServerFactory()
     factory.protocol = functools.partial(Doorkeeper, door)  # type: ignore[assignment]
     factory.noisy = False
     endpoint: TCP4ServerEndpoint | SSL4ServerEndpoint
     if certificates is None:
-        scheme, endpoint = "ws", TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
+        scheme, endpoint = "ws", TCP4ServerEndpoint(reactor, port, interface="127.0.0.1")
     else:
         pem = certificates.certificate.read_bytes() + certificates.key.read_bytes()
         options = PrivateCertificate.loadPEM(pem).options()
-        scheme, endpoint = "wss", SSL4ServerEndpoint(reactor, 0, options, interface="127.0.0.1")
-    port = await endpoint.listen(factory)
+        scheme, endpoint = "wss", SSL4ServerEndpoint(reactor, port, options, interface="127.0.0.1")
+    listening = await endpoint.listen(factory)
     try:
-        yield f"{scheme}://{host}:{port.getHost().port}"
+        yield f"{scheme}://{host}:{listening.getHost().port}"
     finally:
-        await maybeDeferred(port.stopListening)
+        await maybeDeferred(listening.stopListening)

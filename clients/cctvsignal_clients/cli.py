@@ -191,9 +191,11 @@ async def _viewer(arguments: argparse.Namespace, reporter: Reporter) -> None:
         else:
             reporter.say("watching", f"Watching {camera_id}.", camera=camera_id)
             # Decoded, so that the status says what somebody would see.
-            async with asyncio.TaskGroup() as group:
-                group.create_task(_drain(stream))
+            draining = asyncio.ensure_future(_drain(stream))
+            try:
                 await _show_status(stream, reporter, refused)
+            finally:
+                draining.cancel()
 
 
 async def _request(client: ViewerClient, camera_id: str, timeout: float) -> Stream:
@@ -239,7 +241,7 @@ async def _record(stream: Stream, path: str, reporter: Reporter, refused: asynci
         for task in (recording, status):
             task.cancel()
         await asyncio.gather(recording, status, return_exceptions=True)
-        if recording.cancelled():
+        if recording.cancelled() and Path(path).exists():
             reporter.say("saved", f"Saved {path}.", file=path)
     for task in (recording, status):
         if not task.cancelled():

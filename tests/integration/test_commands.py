@@ -21,7 +21,7 @@ from twisted.internet.utils import getProcessOutputAndValue
 
 from tests.door import Door, serving
 from tests.live import deadline, join
-from tests.processes import STOP_SECONDS, Server, command, script
+from tests.processes import STOP_SECONDS, Server, command, script, server
 
 COMMANDS = ["cctvsignal-camera", "cctvsignal-viewer"]
 CLEAR = "\r\x1b[2K"
@@ -124,6 +124,23 @@ async def test_a_viewer_that_waits_ends_when_it_is_not_wanted() -> None:
         viewer = script("cctvsignal-viewer")
         _, error, status = await getProcessOutputAndValue(viewer, arguments, env=os.environ)
     assert (status, b"closed the connection for good (close code 4403)" in error) == (1, True)
+
+
+@deadline(60)
+async def test_a_viewer_that_watches_ends_when_it_is_not_wanted_any_more() -> None:
+    with server() as running:
+        options = [f"--server={running.websocket_url}"]
+        with (
+            command(script("cctvsignal-camera"), *options) as camera,
+            command(script("cctvsignal-viewer"), *options, "--camera=cam-1") as viewer,
+        ):
+            await deferToThread(viewer.wait_for_line, "Watching cam-1")
+            running.stop()
+            camera.stop()
+            async with serving(Door(closes_joined=4403), port=running.port):
+                assert await deferToThread(viewer.wait) == 1
+    assert "closed the connection for good (close code 4403)" in viewer.lines[-1]
+    assert "Traceback" not in viewer.output
 
 
 @pytest.mark.parametrize("name", COMMANDS)

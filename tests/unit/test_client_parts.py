@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import wave
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -117,6 +118,18 @@ def test_devices_are_opened_as_each_platform_has_them(
 def test_people_see_no_credentials(url: str, name: str) -> None:
     location = locate(url, "linux", None, None)
     assert (location.name, location.url) == (name, url)
+
+
+@deadline()
+async def test_a_file_with_sound_alone_is_a_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "sound.wav"
+    with wave.open(str(path), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(8000)
+        sound.writeframes(bytes(16_000))
+    with pytest.raises(SourceError, match=r"sound\.wav' has no video in it that can be read\."):
+        await bridge.start(open_source(f"file:{path}").start())
 
 
 @deadline()

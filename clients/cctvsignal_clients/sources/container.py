@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from .. import bridge
 from ..errors import SourceError
 from ..packets import AUDIO_CLOCK, PacketFeed
-from ..retry import Backoff
+from ..retry import STABLE_SECONDS, Backoff
 from .base import Source
 from .demuxing import AudioPath, VideoPath
 from .drawing import no_signal
@@ -146,10 +146,12 @@ class ContainerSource(Source):
         attempt = 0
         opened_once = False
         while not self._stopping.is_set():
+            begun = time.monotonic()
             try:
                 with self._open() as container:
-                    attempt, opened_once = 0, True
-                    _Playing(self, loop, container).play()
+                    playing = _Playing(self, loop, container)
+                    opened_once = True
+                    playing.play()
                 if self._location.loops:
                     continue
                 problem = "ended"
@@ -161,6 +163,8 @@ class ContainerSource(Source):
             if not opened_once:
                 _post(loop, self._cannot_open, problem)
                 return
+            if time.monotonic() - begun >= STABLE_SECONDS:
+                attempt = 0
             if attempt == 0 and not self._stopping.is_set():
                 name = self._location.name
                 log.warn("source {source} {problem}; opening it again", source=name, problem=problem)
@@ -186,14 +190,14 @@ class _Playing:
     """One container from its opening to its end."""
 
     def __init__(self, source: ContainerSource, loop: asyncio.AbstractEventLoop, container: Any) -> None:
-        if not container.streams.video:
-            raise SourceError("has no video in it")
+        if not container.streams.video or container.streams.video[0].codec_context is None:
+            raise SourceError("has no video in it that can be read")
         self._source = source
         self._loop = loop
         self._container = container
         self._video = VideoPath(container.streams.video[0], may_pass=source._may_pass)
         audio = container.streams.audio
-        self._audio = AudioPath(audio[0]) if audio else None
+        self._audio = AudioPath(audio[0]) if audio and audio[0].codec_context is not None else None
         self._begin: float | None = None
         rate = float(container.streams.video[0].guessed_rate or DEFAULT_RATE)
         # Where there are no times in between, FFmpeg takes the clock for the rate.
