@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import struct
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +27,10 @@ class Recording:
         self._codec = codec
         self._lock = threading.Lock()
         """A cancelled write goes on in its thread, and must not meet the closing of the file."""
-        options = {"movflags": "+hybrid_fragmented"} if path.suffix.lower() == ".mp4" else {}
+        # Written as it comes, so that a crash costs seconds and not the file.
+        options = {"flush_packets": "1"}
+        if path.suffix.lower() == ".mp4":
+            options["movflags"] = "+hybrid_fragmented+frag_keyframe"
         self._container = av.open(str(path), "w", options=options)
         with _template(codec, keyframe) as template:
             self._video = self._container.add_stream_from_template(template)
@@ -62,33 +65,32 @@ async def record(
 
     Raises what `Stream.record` raises.
     """
-    pictures = _in_order(video)
-    try:
-        first = await anext(pictures)
-    except StopAsyncIteration:
-        raise MediaFailed("The stream ended before there was anything to record.") from None
-    codec = codec_now()
-    check_path(path, codec)
-    recording = Recording(path, codec, first.data, audio is not None)
-    sound: asyncio.Task[None] | None = None
-    try:
-        begin = first.pts
-        await asyncio.to_thread(recording.write_video, _since(first, begin))
-        if audio is not None:
-            sound = asyncio.ensure_future(
-                _record_audio(recording, audio, begin * AUDIO_CLOCK // VIDEO_CLOCK)
-            )
-        async for packet in pictures:
-            if codec_now() not in (codec, ""):
-                raise MediaFailed(f"The camera sends {codec_now()} now: {path} ends with its last {codec}.")
-            await asyncio.to_thread(recording.write_video, _since(packet, begin))
-    except av.FFmpegError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    finally:
-        if sound is not None:
-            sound.cancel()
-        await pictures.aclose()
-        await asyncio.to_thread(recording.close)
+    async with contextlib.aclosing(_in_order(video)) as pictures:
+        try:
+            first = await anext(pictures)
+        except StopAsyncIteration:
+            raise MediaFailed("The stream ended before there was anything to record.") from None
+        codec = codec_now()
+        check_path(path, codec)
+        recording = Recording(path, codec, first.data, audio is not None)
+        sound: asyncio.Task[None] | None = None
+        try:
+            await asyncio.to_thread(recording.write_video, _since(first, first.pts))
+            if audio is not None:
+                begin = first.pts * AUDIO_CLOCK // VIDEO_CLOCK
+                sound = asyncio.ensure_future(_record_audio(recording, audio, begin))
+            async for packet in pictures:
+                if codec_now() not in (codec, ""):
+                    text = f"The camera sends {codec_now()} now: {path} ends with its last {codec}."
+                    raise MediaFailed(text)
+                await asyncio.to_thread(recording.write_video, _since(packet, first.pts))
+        except av.FFmpegError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        finally:
+            if sound is not None:
+                sound.cancel()
+                await asyncio.gather(sound, return_exceptions=True)
+            await asyncio.to_thread(recording.close)
 
 
 def check_path(path: Path, codec: str | None = None) -> None:
@@ -102,9 +104,10 @@ def check_path(path: Path, codec: str | None = None) -> None:
 
 
 async def _record_audio(recording: Recording, audio: PacketFeed, begin: int) -> None:
-    async for packet in _in_order(audio):
-        if packet.pts >= begin:
-            await asyncio.to_thread(recording.write_audio, _since(packet, begin))
+    async with contextlib.aclosing(_in_order(audio)) as packets:
+        async for packet in packets:
+            if packet.pts >= begin:
+                await asyncio.to_thread(recording.write_audio, _since(packet, begin))
 
 
 async def _in_order(feed: PacketFeed) -> AsyncGenerator[Packet, None]:
@@ -131,7 +134,7 @@ def _since(packet: Packet, begin: int) -> Packet:
     return Packet(packet.data, packet.pts - begin, packet.keyframe)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _template(codec: str, keyframe: bytes) -> Iterator[Any]:
     """A stream with the size and the parameters of a keyframe, for the header of a file."""
     form = "h264"

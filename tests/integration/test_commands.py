@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cctvsignal_clients import ViewerClient
+from cctvsignal_clients.encoder import EncoderSettings
 from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutputAndValue
 
 from tests.door import Door, serving
 from tests.live import deadline, join
+from tests.media import assert_no_loss, counters, counters_of_file, streaming_camera
 from tests.processes import STOP_SECONDS, Server, command, script, server
 
 COMMANDS = ["cctvsignal-camera", "cctvsignal-viewer"]
@@ -141,6 +144,32 @@ async def test_a_viewer_that_watches_ends_when_it_is_not_wanted_any_more() -> No
                 assert await deferToThread(viewer.wait) == 1
     assert "closed the connection for good (close code 4403)" in viewer.lines[-1]
     assert "Traceback" not in viewer.output
+
+
+@deadline(60)
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+async def test_a_recording_can_be_played_however_it_ended(
+    shared_server: Server, tmp_path: Path, ending: str, how: signal.Signals
+) -> None:
+    url, room, path = shared_server.websocket_url, f"record-{ending}-{how}", tmp_path / f"out.{ending}"
+    arguments = [f"--server={url}", f"--room={room}", "--camera=cam-1", f"--record={path}"]
+    encoding = EncoderSettings(keyframe_interval=1)
+    async with streaming_camera(url, room, encoding=encoding), ViewerClient(url, room=room) as client:
+        stream = await client.request_stream("cam-1")
+        with command(script("cctvsignal-viewer"), *arguments) as viewer:
+            await deferToThread(viewer.wait_for_line, "Recording cam-1")
+            seen = await counters(stream, 75)
+            viewer.process.send_signal(how)
+            await deferToThread(viewer.wait)
+    recorded = counters_of_file(path)
+    assert_no_loss(recorded)
+    # At least up to the last keyframe but one.
+    assert recorded[-1] > seen[-1] - 2 * 16
+    if how == signal.SIGINT:
+        assert viewer.process.returncode == 0
+        assert f"Saved {path}." in viewer.lines
+        assert recorded[-1] >= seen[-1] - 3
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -327,6 +327,21 @@ async def test_recordings_are_complete_when_they_are_cancelled(
 
 
 @deadline(MEDIA_SECONDS)
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk here that is always full")
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+async def test_a_full_disk_ends_a_recording_and_nothing_else(
+    shared_server: Server, tmp_path: Path, ending: str
+) -> None:
+    url, room, path = shared_server.websocket_url, f"full-{ending}", tmp_path / f"full.{ending}"
+    path.symlink_to("/dev/full")
+    async with streaming_camera(url, room), ViewerClient(url, room=room) as client:
+        stream = await client.request_stream("cam-1")
+        with pytest.raises(OSError, match="No space left on device"):
+            await stream.record(path)
+        assert_no_loss(await counters(stream, 10))
+
+
+@deadline(MEDIA_SECONDS)
 async def test_vp8_is_recorded_where_it_can_be(shared_server: Server, tmp_path: Path) -> None:
     url, room = shared_server.websocket_url, "recordings-vp8"
     async with streaming_camera(url, room, codecs=["VP8"]), ViewerClient(url, room=room) as client:
