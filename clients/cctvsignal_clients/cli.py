@@ -10,30 +10,21 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 try:
-    from .bridge import Result
-    from .camera import CameraClient
-    from .encoder import AS_THE_SOURCE, CODECS, EncoderSettings
-    from .errors import ClientError, ConnectionFailed, MediaFailed
-    from .recording import check_path
+    from .commands import be_camera, be_viewer
+    from .encoder import AS_THE_SOURCE, CODECS
+    from .errors import ClientError
     from .reporting import Reporter
-    from .retry import CLOSE_REPLACED, STAYS_AWAY_AFTER
-    from .signaling import DEFAULT_SERVER, Disconnected, WebRTCCCTVClient
-    from .sources import WORDS, open_source
-    from .stream import Stream
-    from .viewer import ViewerClient
+    from .signaling import DEFAULT_SERVER
+    from .sources import WORDS
 except ModuleNotFoundError as missing:
     library = str(missing.name).partition(".")[0]
     raise SystemExit(
         f"{library} is not installed, which clients need: pip install 'cctvsignal[clients]'"
     ) from None
 
-T = TypeVar("T")
-
-STATUS_SECONDS: Final = 1.0
 CAMERA_TEXT: Final = """\
 Be a camera of a room, for all who want to watch.
 
@@ -97,7 +88,7 @@ def camera() -> None:
     parser.add_argument(
         "--max-viewers", metavar="N", type=int, help="how many may watch (default: any number)"
     )
-    _run(parser, _camera)
+    _run(parser, be_camera)
 
 
 def viewer() -> None:
@@ -108,209 +99,7 @@ def viewer() -> None:
     parser.add_argument("--record", metavar="FILE", help="record to .mp4, .mkv or .webm, without encoding")
     help_text = "seconds to wait for the camera and its picture (default: 30)"
     parser.add_argument("--timeout", metavar="SECONDS", type=float, default=30.0, help=help_text)
-    _run(parser, _viewer)
-
-
-async def _camera(arguments: argparse.Namespace, reporter: Reporter) -> None:
-    encoding = EncoderSettings(
-        None if arguments.bitrate is None else int(arguments.bitrate * 1000),
-        arguments.fps,
-        arguments.size,
-        arguments.keyframe_interval,
-    )
-    source = open_source(arguments.source, encoding)
-    client = CameraClient(
-        arguments.server,
-        room=arguments.room,
-        token=arguments.token,
-        ca_file=arguments.ca_file,
-        meta={"name": arguments.name} if arguments.name else None,
-        camera_id=arguments.id,
-        max_viewers=arguments.max_viewers,
-        encoding=encoding,
-        codecs=sorted(CODECS, key=lambda codec: codec.lower() != arguments.codec),
-    )
-
-    def joined(room: str) -> None:
-        text = f"Camera {client.camera_id} is in room {room}."
-        reporter.say("registered", text, camera=client.camera_id, room=room)
-
-    def viewers_changed(viewers: list[str]) -> None:
-        reporter.say("viewers", f"Viewers: {len(viewers)}", viewers=len(viewers))
-
-    client.on("roomJoined", joined)
-    client.on("viewersChanged", viewers_changed)
-    refused = _watch_connection(client, reporter)
-    try:
-        await client.start_streaming(source)
-        await client.register()
-        while not await _done(refused):
-            stats, cpu = client.stats(), reporter.cpu_percent()
-            reporter.status(
-                f"{client.camera_id}: {len(client.viewers)} viewers, {'+'.join(stats.codecs) or 'idle'}, "
-                f"{stats.frames:.1f} fps, {stats.bitrate / 1e6:.2f} Mbit/s, CPU {cpu:.0f} %"
-                f"{'' if client.connected else ', server away'}",
-                viewers=len(client.viewers),
-                codecs=stats.codecs,
-                fps=round(stats.frames, 1),
-                bitrate=round(stats.bitrate),
-                cpu=round(cpu, 1),
-                connected=client.connected,
-            )
-    finally:
-        await client.close()
-
-
-async def _viewer(arguments: argparse.Namespace, reporter: Reporter) -> None:
-    for option in ("snapshot", "record"):
-        if getattr(arguments, option) and not arguments.camera:
-            raise SystemExit(f"cctvsignal-viewer: --{option} needs a --camera to take it from")
-    if arguments.record:
-        check_path(Path(arguments.record))
-    client = ViewerClient(
-        arguments.server, room=arguments.room, token=arguments.token, ca_file=arguments.ca_file
-    )
-    async with client:
-        reporter.say("joined", f"In room {client.room}.", room=client.room)
-        refused = _watch_connection(client, reporter)
-        if not arguments.camera:
-            await _list(client, reporter, refused)
-        camera_id = arguments.camera
-        reporter.say("waiting", f"Waiting for camera {camera_id} ...", camera=camera_id)
-        stream = await _unless_refused(_request(client, camera_id, arguments.timeout), refused)
-        if arguments.snapshot:
-            await _snapshot(stream, arguments.snapshot, arguments.timeout)
-            reporter.say("saved", f"Saved {arguments.snapshot}.", file=arguments.snapshot)
-            return
-        client.on(
-            "streamLost", lambda _: reporter.say("lost", f"Camera {camera_id} is gone; waiting for it.")
-        )
-        client.on("streamReceived", lambda _: reporter.say("back", f"Camera {camera_id} is back."))
-        if arguments.record:
-            await _record(stream, arguments.record, reporter, refused)
-        else:
-            reporter.say("watching", f"Watching {camera_id}.", camera=camera_id)
-            # Decoded, so that the status says what somebody would see.
-            draining = asyncio.ensure_future(_drain(stream))
-            try:
-                await _show_status(stream, reporter, refused)
-            finally:
-                draining.cancel()
-
-
-async def _request(client: ViewerClient, camera_id: str, timeout: float) -> Stream:
-    await client.wait_for_camera(camera_id, timeout)
-    return await client.request_stream(camera_id, timeout)
-
-
-async def _unless_refused(work: Coroutine[Any, Any, T], refused: asyncio.Future[None]) -> T:
-    """The result of some work, given up when the server wants to see no more of this client."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.wait((task, refused), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            refused.result()
-        return task.result()
-    finally:
-        task.cancel()
-
-
-async def _list(client: ViewerClient, reporter: Reporter, refused: asyncio.Future[None]) -> None:
-    def there(camera_id: str) -> None:
-        reporter.say("cameraAvailable", f"+ {camera_id}", camera=camera_id)
-
-    def gone(camera_id: str) -> None:
-        reporter.say("cameraUnavailable", f"- {camera_id}", camera=camera_id)
-
-    for camera_id in client.cameras:
-        there(camera_id)
-    client.on("cameraAvailable", lambda camera: there(camera.camera_id))
-    client.on("cameraUnavailable", lambda camera: gone(camera.camera_id))
-    await refused
-
-
-async def _record(stream: Stream, path: str, reporter: Reporter, refused: asyncio.Future[None]) -> None:
-    recording = asyncio.ensure_future(_to_end(stream.record(path)))
-    reporter.say(
-        "recording", f"Recording {stream.camera_id} to {path}.", camera=stream.camera_id, file=path
-    )
-    status = asyncio.ensure_future(_show_status(stream, reporter, refused))
-    try:
-        await asyncio.wait((recording, status), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in (recording, status):
-            task.cancel()
-        await asyncio.gather(recording, status, return_exceptions=True)
-        if recording.cancelled() and Path(path).exists():
-            reporter.say("saved", f"Saved {path}.", file=path)
-    for task in (recording, status):
-        if not task.cancelled():
-            task.result()
-
-
-async def _to_end(result: Result[None]) -> None:
-    await result
-
-
-async def _snapshot(stream: Stream, path: str, timeout: float) -> None:
-    try:
-        async with asyncio.timeout(timeout):
-            await stream.snapshot(path)
-    except TimeoutError:
-        raise MediaFailed(f"Camera {stream.camera_id} sent no picture within {timeout:g} s.") from None
-
-
-async def _drain(stream: Stream) -> None:
-    async for _ in stream.frames():
-        pass
-
-
-async def _show_status(stream: Stream, reporter: Reporter, refused: asyncio.Future[None]) -> None:
-    while not await _done(refused):
-        stats = await stream.stats()
-        cpu = reporter.cpu_percent()
-        reporter.status(
-            f"{stream.camera_id}: {stats.codec or 'no media'} {stats.width}x{stats.height}, "
-            f"{stats.frames_per_second:.1f} fps, {stats.bitrate / 1e6:.2f} Mbit/s, "
-            f"lost {stats.packets_lost}, {stats.path}, CPU {cpu:.0f} %",
-            camera=stream.camera_id,
-            codec=stats.codec,
-            width=stats.width,
-            height=stats.height,
-            fps=round(stats.frames_per_second, 1),
-            bitrate=round(stats.bitrate),
-            packetsLost=stats.packets_lost,
-            path=stats.path,
-            cpu=round(cpu, 1),
-        )
-
-
-async def _done(refused: asyncio.Future[None]) -> bool:
-    """Wait for the time of a status; raises when the server wants to see no more of this client."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(asyncio.shield(refused), STATUS_SECONDS)
-    return refused.done()
-
-
-def _watch_connection(client: WebRTCCCTVClient, reporter: Reporter) -> asyncio.Future[None]:
-    """Say what becomes of the connection; the future fails when the server wants to see no more of it."""
-    refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def disconnected(event: Disconnected) -> None:
-        text = ""
-        if event.code == CLOSE_REPLACED:
-            text = "Another camera has taken this id; trying to come back in a minute."
-        elif event.will_reconnect:
-            text = "The server is gone; trying to come back."
-        elif event.code in STAYS_AWAY_AFTER and not refused.done():
-            problem = f"{client.server} closed the connection for good (close code {event.code})."
-            refused.set_exception(ConnectionFailed(problem, event.code))
-            refused.exception()  # A viewer of a stream may not look.
-        if text:
-            reporter.say("disconnected", text, code=event.code)
-
-    client.on("disconnected", disconnected)
-    return refused
+    _run(parser, be_viewer)
 
 
 def _parser(description: str, examples: str) -> argparse.ArgumentParser:
@@ -386,11 +175,18 @@ async def _until_ended(work: Coroutine[Any, Any, None], seconds: float | None) -
     """Run until the end, a signal, or so many seconds; cancelling is how it tidies up."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        # Once: whoever signals a whole group of processes signals some twice, and a recording is completed
+        # meanwhile.
+        if not task.cancelling():
+            task.cancel()
+
     for number in (signal.SIGINT, signal.SIGTERM):
         # Windows has no signal handlers on a loop; Ctrl-C raises KeyboardInterrupt there.
         with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(number, task.cancel)
+            loop.add_signal_handler(number, end)
     if seconds is not None:
-        loop.call_later(seconds, task.cancel)
+        loop.call_later(seconds, end)
     with contextlib.suppress(asyncio.CancelledError):
         await task

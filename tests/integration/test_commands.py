@@ -161,6 +161,8 @@ async def test_a_recording_can_be_played_however_it_ended(
             await deferToThread(viewer.wait_for_line, "Recording cam-1")
             seen = await counters(stream, 75)
             viewer.process.send_signal(how)
+            # As who signals a whole group does.
+            viewer.process.send_signal(how)
             await deferToThread(viewer.wait)
     recorded = counters_of_file(path)
     assert_no_loss(recorded)

@@ -49,7 +49,7 @@ PURE_LIBRARIES = {"msgspec"} | set(sys.stdlib_module_names) - {
 CLIENTS = REPOSITORY / "clients" / "cctvsignal_clients"
 CLIENT_RULES = {"retry", "rates", "h264"}
 """Modules of the Python clients without any I/O."""
-CLIENT_SIGNALING = {"connection", "signaling", "sessions", "camera", "viewer", "cli"}
+CLIENT_SIGNALING = {"connection", "signaling", "sessions", "camera", "viewer", "commands", "cli"}
 CLIENT_MEDIA = {
     *(
         "frames",
