@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -16,7 +15,6 @@ from cctvsignal_clients import (
     CameraClient,
     ICEFailed,
     InvalidOption,
-    Stream,
     ViewerClient,
     bridge,
     ice,
@@ -28,10 +26,10 @@ from cctvsignal_clients.peer import PeerSession
 from cctvsignal.messages import IceServer
 from tests.certificates import Certificates, write_certificates
 from tests.live import deadline, join
+from tests.media import MEDIA_SECONDS, counters, streaming_camera
 from tests.processes import Server
 from tests.turn_server import RELAY_PORTS, TurnServer, turn_server
 
-MEDIA_SECONDS = 60.0
 WRONG = "wr0ng"
 REFUSED = "refuses (error 401 Unauthorized): check user name and credential"
 
@@ -59,23 +57,6 @@ def silent_server() -> Iterator[int]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taking:
         taking.bind(("127.0.0.1", 0))
         yield int(taking.getsockname()[1])
-
-
-@asynccontextmanager
-async def streaming_camera(
-    url: str, room: str, ice_server: IceServer, ca_file: Path | None = None
-) -> AsyncIterator[CameraClient]:
-    camera = CameraClient(url, room=room, camera_id="cam-1", ice_servers=[ice_server], ca_file=ca_file)
-    await camera.start_streaming("test")
-    async with camera:
-        yield camera
-
-
-async def see(stream: Stream) -> None:
-    """Wait for a picture."""
-    async for _ in stream.frames():
-        return
-    raise AssertionError("the stream ended")
 
 
 async def gathered(session: PeerSession) -> list[str]:
@@ -131,11 +112,11 @@ async def test_nothing_waits_for_a_server_that_does_not_answer(
             ),
         }[kind]
         async with (
-            streaming_camera(url, room, ice_server) as camera,
+            streaming_camera(url, room, ice_servers=[ice_server]) as camera,
             ViewerClient(url, room=room, ice_servers=[ice_server]) as viewer,
         ):
             stream = await viewer.request_stream("cam-1")
-            await see(stream)
+            await counters(stream, 1)
             for session in (only_session(camera), only_session(viewer)):
                 assert session._late is not None
                 assert session._late.pending
@@ -151,20 +132,20 @@ async def test_a_server_that_does_not_answer_is_given_up(
     with silent_server() as port:
         stun = IceServer([f"stun:127.0.0.1:{port}"])
         async with (
-            streaming_camera(url, "given-up", stun) as camera,
+            streaming_camera(url, "given-up", ice_servers=[stun]) as camera,
             ViewerClient(url, room="given-up", ice_servers=[stun]) as viewer,
         ):
             stream = await viewer.request_stream("cam-1")
             for session in (only_session(camera), only_session(viewer)):
                 problem = f"the STUN server 127.0.0.1:{port} does not answer"
                 assert await gathered(session) == [problem]
-            await see(stream)
+            await counters(stream, 1)
 
 
 @deadline(MEDIA_SECONDS)
 async def test_a_stun_server_says_how_a_camera_is_seen(shared_server: Server, coturn: TurnServer) -> None:
     url = shared_server.websocket_url
-    async with streaming_camera(url, "stun", coturn.stun()):
+    async with streaming_camera(url, "stun", ice_servers=[coturn.stun()]):
         sdp, found = await candidates(url, "stun")
         assert "typ host" in sdp
         assert "typ srflx" not in sdp
@@ -180,7 +161,7 @@ async def test_a_turn_server_gives_a_relay(
     shared_server: Server, coturn: TurnServer, transport: str
 ) -> None:
     url, room = shared_server.websocket_url, f"turn-{transport}"
-    async with streaming_camera(url, room, coturn.turn(transport=transport)):
+    async with streaming_camera(url, room, ice_servers=[coturn.turn(transport=transport)]):
         sdp, found = await candidates(url, room)
         assert "typ relay" not in sdp
         assert len(found) == 1
@@ -194,15 +175,15 @@ async def test_a_turn_server_of_ones_own_is_trusted_once_its_authority_is_named(
 ) -> None:
     url = shared_server.websocket_url
     async with (
-        streaming_camera(url, "untrusted", coturn.turns()) as camera,
+        streaming_camera(url, "untrusted", ice_servers=[coturn.turns()]) as camera,
         ViewerClient(url, room="untrusted") as viewer,
     ):
         stream = await viewer.request_stream("cam-1")
         (problem,) = await gathered(only_session(camera))
         assert problem.startswith(f"the TURN server {coturn.host}:{coturn.tls_port} has an untrusted")
         assert problem.endswith("name its CA file")
-        await see(stream)
-    async with streaming_camera(url, "trusted", coturn.turns(), certificates.ca):
+        await counters(stream, 1)
+    async with streaming_camera(url, "trusted", ice_servers=[coturn.turns()], ca_file=certificates.ca):
         _, found = await candidates(url, "trusted")
         assert len(found) == 1
         assert "typ relay" in found[0]
@@ -215,14 +196,14 @@ async def test_media_goes_directly_where_a_turn_server_refuses(
     url = shared_server.websocket_url
     turn = coturn.turn(WRONG)
     async with (
-        streaming_camera(url, "refused", turn) as camera,
+        streaming_camera(url, "refused", ice_servers=[turn]) as camera,
         ViewerClient(url, room="refused", ice_servers=[turn]) as viewer,
     ):
         stream = await viewer.request_stream("cam-1")
         for session in (only_session(camera), only_session(viewer)):
             (problem,) = await gathered(session)
             assert problem == f"the TURN server {coturn.host}:{coturn.port} {REFUSED}"
-        await see(stream)
+        await counters(stream, 1)
         assert (await stream.stats()).path == "direct"
 
 
@@ -286,13 +267,15 @@ async def test_media_goes_over_a_relay_where_nothing_else_does(
     turn = coturn.turns() if transport == "tls" else coturn.turn(transport=transport)
     nothing = IceServer([])
     async with (
-        streaming_camera(url, room, nothing if who == "viewer" else turn, certificates.ca) as camera,
+        streaming_camera(
+            url, room, ice_servers=[nothing if who == "viewer" else turn], ca_file=certificates.ca
+        ) as camera,
         ViewerClient(
             url, room=room, ice_servers=[nothing if who == "camera" else turn], ca_file=certificates.ca
         ) as viewer,
     ):
         stream = await viewer.request_stream("cam-1")
-        await see(stream)
+        await counters(stream, 1)
         assert (await stream.stats()).path == "relayed"
         assert only_session(camera).path == "relayed"
 
