@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -61,16 +62,48 @@ def event(client: WebRTCCCTVClient, name: str) -> Deferred[Any]:
 
 def only_vp8(viewer: ViewerClient) -> None:
     """Make a viewer know nothing of H.264, as libwebrtc without it."""
+
+    def without_h264(session: PeerSession) -> None:
+        take = session._set_remote_description
+
+        async def taken(sdp: Raw) -> None:
+            await take(Raw(bytes(sdp).replace(b"H264/90000", b"none/90000")))
+
+        session._set_remote_description = taken  # type: ignore[method-assign]
+
+    _change_sessions(viewer, without_h264)
+
+
+def reject_sound(viewer: ViewerClient) -> None:
+    """Make a viewer reject the audio section of an offer, the second one, as who has no audio codec."""
+
+    def without_sound(session: PeerSession) -> None:
+        take, describe = session._set_remote_description, session._local_description
+
+        async def taken(sdp: Raw) -> None:
+            offer = json.loads(bytes(sdp))
+            offer["sdp"] = offer["sdp"].partition("m=audio")[0].replace("BUNDLE 0 1", "BUNDLE 0")
+            await take(Raw(json.dumps(offer).encode()))
+
+        def described() -> Raw:
+            answer = json.loads(bytes(describe()))
+            answer["sdp"] += (
+                "m=audio 0 UDP/TLS/RTP/SAVPF 0\r\nc=IN IP4 0.0.0.0\r\na=mid:1\r\na=inactive\r\n"
+            )
+            return Raw(json.dumps(answer).encode())
+
+        session._set_remote_description = taken  # type: ignore[method-assign]
+        session._local_description = described  # type: ignore[method-assign]
+
+    _change_sessions(viewer, without_sound)
+
+
+def _change_sessions(viewer: ViewerClient, change: Callable[[PeerSession], None]) -> None:
     make = viewer._new_session
 
     def new_session(*arguments: Any) -> PeerSession:
         session = make(*arguments)
-        take = session._set_remote_description
-
-        async def without_h264(sdp: Raw) -> None:
-            await take(Raw(bytes(sdp).replace(b"H264/90000", b"none/90000")))
-
-        session._set_remote_description = without_h264  # type: ignore[method-assign]
+        change(session)
         return session
 
     viewer._new_session = new_session  # type: ignore[assignment, method-assign]

@@ -19,6 +19,7 @@ from . import bridge
 from .errors import ICEFailed, MediaFailed
 from .ice import LateCandidates, rtc_ice_servers
 from .outgoing import OutgoingTrack
+from .sdp import with_rejected_audio_inactive
 
 CONNECT_SECONDS: Final = 15.0
 """aiortc alone takes 34 s to notice that nobody is there."""
@@ -253,9 +254,10 @@ class PeerSession:
 
     async def _set_remote_description(self, sdp: msgspec.Raw) -> None:
         description = msgspec.json.decode(sdp, type=Description)
-        await self.connection.setRemoteDescription(
-            RTCSessionDescription(sdp=description.sdp, type=description.type)
-        )
+        text = description.sdp
+        if description.type == "answer":
+            text = with_rejected_audio_inactive(text)
+        await self.connection.setRemoteDescription(RTCSessionDescription(sdp=text, type=description.type))
         early, self._early_candidates = self._early_candidates, []
         for candidate in early:
             await self._add_candidate(candidate)

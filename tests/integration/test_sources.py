@@ -35,6 +35,7 @@ from tests.media import (
     counters,
     counters_of_file,
     only_vp8,
+    reject_sound,
     streaming_camera,
 )
 from tests.processes import Server
@@ -301,6 +302,23 @@ async def test_sound_is_sent_and_recorded_where_the_source_has_it(
             ]
         assert len(loud) * 0.02 > 2
         assert sum(level > 0.1 for level in loud) > len(loud) / 2
+
+
+@deadline(MEDIA_SECONDS)
+async def test_a_viewer_that_wants_no_sound_gets_pictures(shared_server: Server, tmp_path: Path) -> None:
+    url, room, original = shared_server.websocket_url, "no-sound", tmp_path / "original.mp4"
+    write_video_with_sound(original, seconds=10)
+    async with (
+        streaming_camera(url, room, f"file:{original}") as camera,
+        ViewerClient(url, room=room) as client,
+    ):
+        reject_sound(client)
+        stream = await client.request_stream("cam-1")
+        assert_no_loss(await counters(stream, 20))
+        assert not stream._has_audio
+        assert camera._source is not None
+        assert camera._source.audio is not None
+        assert camera._source.audio.readers == []
 
 
 @deadline(MEDIA_SECONDS)

@@ -47,7 +47,7 @@ PURE_LIBRARIES = {"msgspec"} | set(sys.stdlib_module_names) - {
     "time",
 }
 CLIENTS = REPOSITORY / "clients" / "cctvsignal_clients"
-CLIENT_RULES = {"retry", "rates", "h264"}
+CLIENT_RULES = {"retry", "rates", "h264", "sdp"}
 """Modules of the Python clients without any I/O."""
 CLIENT_SIGNALING = {"connection", "signaling", "sessions", "camera", "viewer", "commands", "cli"}
 CLIENT_MEDIA = {
