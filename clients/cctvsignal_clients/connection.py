@@ -74,11 +74,7 @@ class Connection(WebSocketClientProtocol):
         server, code = self.factory.url, self.remoteCloseCode
         if self._why is not None:
             return TLSFailed(f"{server} is not trusted: {_tls_problem(self._why)}.")
-        if (
-            code == CLOSE_UNAUTHORIZED
-            or "upgrade failed [401]" in reason
-            or "upgrade failed [403]" in reason
-        ):
+        if code == CLOSE_UNAUTHORIZED or REFUSED.search(reason):
             return Unauthorized(
                 f"{server} lets nobody in without a valid token: check it.", CLOSE_UNAUTHORIZED
             )

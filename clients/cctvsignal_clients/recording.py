@@ -24,7 +24,6 @@ class Recording:
     """A file that is being written. It can be played up to its last keyframe even if the power fails."""
 
     def __init__(self, path: Path, codec: str, keyframe: bytes, with_audio: bool) -> None:
-        self._codec = codec
         self._lock = threading.Lock()
         """A cancelled write goes on in its thread, and must not meet the closing of the file."""
         # Written as it comes, so that a crash costs seconds and not the file.
