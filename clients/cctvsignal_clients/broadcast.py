@@ -54,7 +54,10 @@ class Channel:
             self.stop()
         if self._frames is not None:
             # A source that is passed on needs an encoder for the pictures that say that it is gone.
-            (self._source.frames.discard if self.passes_through else self._source.frames.add)(self._frames)
+            if self.passes_through:
+                self._source.frames.discard(self._frames)
+            else:
+                self._source.frames.add(self._frames)
 
     def stop(self) -> None:
         """Encode no more."""
@@ -94,7 +97,7 @@ class Broadcast:
         settings: EncoderSettings = AS_THE_SOURCE,
         codecs: Sequence[Codec] = CODECS,
     ) -> None:
-        self.codecs = codecs
+        self._codecs = codecs
         self._source = source
         self._tracks: list[OutgoingTrack] = []
         self._channels = {
@@ -105,14 +108,14 @@ class Broadcast:
 
     def tracks(self) -> list[OutgoingTrack]:
         """New tracks for one more viewer."""
-        video = OutgoingTrack("video", lambda codec: self._channels[codec].feed)
+        video = OutgoingTrack("video", self._codecs, lambda codec: self._channels[codec].feed)
         video.on_estimate = self._take_estimate
         video.on("ended", lambda: self._tracks.remove(video))
         self._tracks.append(video)
         if self._source.audio is None:
             return [video]
         audio = self._source.audio
-        return [video, OutgoingTrack("audio", lambda codec: audio)]
+        return [video, OutgoingTrack("audio", ["opus"], lambda codec: audio)]
 
     def stats(self) -> SendingStats:
         """What is sent."""

@@ -126,7 +126,7 @@ class CameraClient(SessionClient):
             log.info("{viewer} asks for a camera that does not stream", viewer=viewer_id)
             self._send(messages.Bye(target=viewer_id, reason="the camera does not stream"))
             return None
-        session = self._new_session(viewer_id, self._tracks, self._codecs)
+        session = self._new_session(viewer_id, self._tracks)
         self._emit("viewersChanged", self.viewers)
         return session
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 
 import av
-from aiortc import RTCRtpTransceiver
+from aiortc import RTCRtpSender, RTCRtpTransceiver
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from aiortc.rtp import (
     RTCP_PSFB_APP,
@@ -25,15 +25,22 @@ FORCES_KEYFRAME: Final = (RTCP_PSFB_PLI, RTCP_PSFB_FIR)
 
 
 class OutgoingTrack(MediaStreamTrack):
-    """A track of encoded packets for one sender; `feed_for` gives the feed of a negotiated codec.
+    """A track of encoded packets for one sender, in one of `codecs`, which are in the order of preference.
 
-    aiortc only packetises what such a track returns. `on_estimate` gets the viewer's estimates of its path
-    (bits a second, REMB: draft-alvestrand-rmcat-remb).
+    aiortc only packetises what such a track returns. `feed_for` gives the feed of the codec that was
+    negotiated; `on_estimate` gets the viewer's estimates of its path (bits a second, REMB:
+    draft-alvestrand-rmcat-remb).
     """
 
-    def __init__(self, kind: Literal["audio", "video"], feed_for: Callable[[str], PacketFeed]) -> None:
+    def __init__(
+        self,
+        kind: Literal["audio", "video"],
+        codecs: Sequence[str],
+        feed_for: Callable[[str], PacketFeed],
+    ) -> None:
         super().__init__()
         self.kind = kind
+        self._codecs = codecs
         self.rate = ViewerRate()
         self.on_estimate: Callable[[OutgoingTrack, float], None] = lambda track, bitrate: None
         self._feed_for = feed_for
@@ -52,6 +59,12 @@ class OutgoingTrack(MediaStreamTrack):
     def attach(self, transceiver: RTCRtpTransceiver) -> None:
         """The transceiver whose sender this track was given to."""
         self._transceiver = transceiver
+        # A codec of another kind than the feed's would be packetised all the same.
+        names = [name.lower() for name in (*self._codecs, "rtx")]
+        known = RTCRtpSender.getCapabilities(self.kind).codecs
+        transceiver.setCodecPreferences(
+            [codec for name in names for codec in known if codec.mimeType.lower().endswith(f"/{name}")]
+        )
         sender = transceiver.sender
         handle = sender._handle_rtcp_packet
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.sdp import candidate_from_sdp
 from twisted.logger import Logger
 
@@ -48,8 +48,8 @@ class PeerSession:
     """A session with the client `peer_id`; messages of others must not be given to it.
 
     `send` passes on messages to the server; `on_end` is called once, when the session is over for whatever
-    reason, by then closed and freed. `tracks` makes what this side sends, when it is needed; `codecs` are
-    those of its video in the order of preference. `ca_file` has the certificates to trust TURN servers by.
+    reason, by then closed and freed. `tracks` makes what this side sends, when it is needed. `ca_file` has
+    the certificates to trust TURN servers by.
     """
 
     def __init__(
@@ -59,14 +59,12 @@ class PeerSession:
         send: Callable[[ClientMessage], None],
         on_end: Callable[[PeerSession], None],
         tracks: Callable[[], Sequence[OutgoingTrack]] = tuple,
-        codecs: Sequence[str] = (),
         ca_file: str | Path | None = None,
     ) -> None:
         self.peer_id = peer_id
         self._send = send
         self._on_end = on_end
         self._tracks = tracks
-        self._codecs = codecs
         self._outgoing: list[OutgoingTrack] = []
         self._ca_file = ca_file
         # aiortc asks Google's STUN server where it is given no list at all.
@@ -200,12 +198,6 @@ class PeerSession:
         transceiver = next(each for each in self.connection.getTransceivers() if each.sender is sender)
         track.attach(transceiver)
         self._outgoing.append(track)
-        # Only what the feeds of packets have; a codec of another kind would be packetised all the same.
-        names = [name.lower() for name in (*self._codecs, "rtx")] if track.kind == "video" else ["opus"]
-        known = RTCRtpSender.getCapabilities(track.kind).codecs
-        transceiver.setCodecPreferences(
-            [codec for name in names for codec in known if codec.mimeType.lower().endswith(f"/{name}")]
-        )
 
     async def _describe(
         self, description: RTCSessionDescription, kind: type[messages.Offer] | type[messages.Answer]

@@ -32,10 +32,7 @@ class SessionClient(WebRTCCCTVClient):
         await super()._connect()
 
     def _new_session(
-        self,
-        peer_id: str,
-        tracks: Callable[[], Sequence[OutgoingTrack]] = tuple,
-        codecs: Sequence[str] = (),
+        self, peer_id: str, tracks: Callable[[], Sequence[OutgoingTrack]] = tuple
     ) -> PeerSession:
         before = self._sessions.get(peer_id)
         if before is not None:
@@ -46,7 +43,6 @@ class SessionClient(WebRTCCCTVClient):
             self._send,
             self._session_ended,
             tracks,
-            codecs,
             self._ca_file,
         )
         self._sessions[peer_id] = session
