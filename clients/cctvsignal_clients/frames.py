@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
 from weakref import WeakSet
 
@@ -11,32 +9,11 @@ from av import VideoFrame
 
 from . import bridge
 from .bridge import Result
+from .queues import Reader
 
 
-class FrameReader:
+class FrameReader(Reader[VideoFrame]):
     """A reader of one feed or several; what it does not fetch in time it never sees."""
-
-    def __init__(self, keep: int) -> None:
-        self._frames: deque[VideoFrame] = deque(maxlen=keep)
-        self._changed = asyncio.Event()
-        self._ended = False
-
-    async def next(self) -> VideoFrame:
-        """The next frame; raises `StopAsyncIteration` after the last one."""
-        while not self._frames:
-            if self._ended:
-                raise StopAsyncIteration
-            self._changed.clear()
-            await self._changed.wait()
-        return self._frames.popleft()
-
-    def _put(self, frame: VideoFrame) -> None:
-        self._frames.append(frame)
-        self._changed.set()
-
-    def _end(self) -> None:
-        self._ended = True
-        self._changed.set()
 
 
 class FrameFeed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,13 +10,14 @@ from typing import Any, Final
 
 import av
 
+from .queues import Reader, SinceKeyframe
+
 VIDEO_CLOCK: Final = 90_000
 """Ticks a second of video in RTP (RFC 3551, section 5)."""
 AUDIO_CLOCK: Final = 48_000
 """Ticks a second of Opus in RTP (RFC 7587, section 4.1)."""
 QUEUE_PACKETS: Final = 100
 """A viewer that has so many packets left unsent has stopped: it goes on at the next keyframe."""
-GROUP_PACKETS: Final = 600
 GROUP_BYTES: Final = 4 * 1024 * 1024
 CATCH_UP_TICKS: Final = VIDEO_CLOCK // 1000
 CATCH_UP_BITRATE: Final = 20_000_000
@@ -84,62 +84,46 @@ class GroupOfPictures:
 
     def __init__(self, *, as_it_was: bool = False) -> None:
         self._as_it_was = as_it_was
-        self._packets: list[Packet] = []
+        self._since: SinceKeyframe[Packet] = SinceKeyframe()
         self._bytes = 0
 
     def add(self, packet: Packet) -> None:
         """The next packet."""
-        if packet.keyframe:
-            self.clear()
-        elif not self._packets:
-            return  # Nothing to begin with.
-        self._packets.append(packet)
-        self._bytes += len(packet.data)
-        if len(self._packets) > GROUP_PACKETS or self._bytes > GROUP_BYTES:
+        self._since.add(packet, keyframe=packet.keyframe)
+        self._bytes = len(packet.data) + (0 if packet.keyframe else self._bytes)
+        if self._bytes > GROUP_BYTES:
             self.clear()
 
     def clear(self) -> None:
         """Begin again at the next keyframe."""
-        self._packets.clear()
-        self._bytes = 0
+        self._since.items.clear()
 
     def packets(self) -> list[Packet]:
         """All of it, with times as if it had happened just now, unless it is wanted as it was."""
+        packets = self._since.items
         if self._as_it_was:
-            return list(self._packets)
-        last = len(self._packets) - 1
+            return list(packets)
         return [
             replace(
                 packet,
-                pts=self._packets[last].pts - (last - number) * CATCH_UP_TICKS,
+                pts=packets[-1].pts - (len(packets) - 1 - number) * CATCH_UP_TICKS,
                 pause=len(packet.data) * 8 / CATCH_UP_BITRATE,
             )
-            for number, packet in enumerate(self._packets)
+            for number, packet in enumerate(packets)
         ]
 
 
-class PacketReader:
+class PacketReader(Reader[Packet]):
     """The packets for one viewer. It begins with a keyframe, and again whenever it has lost some."""
 
     def __init__(self, feed: PacketFeed) -> None:
+        super().__init__()
         self._feed = feed
-        self._packets: deque[Packet] = deque()
-        self._changed = asyncio.Event()
-        self._ended = False
         self._room = QUEUE_PACKETS
         self._lost = True
         self.keyframes_only = False
         self.begun = float("-inf")
         """When it last began with a group of pictures."""
-
-    async def next(self) -> Packet:
-        """The next packet; raises `StopAsyncIteration` after the last one."""
-        while not self._packets:
-            if self._ended:
-                raise StopAsyncIteration
-            self._changed.clear()
-            await self._changed.wait()
-        return self._packets.popleft()
 
     def need_keyframe(self) -> None:
         """What was sent cannot be decoded: begin again with a keyframe as soon as there is one."""
@@ -151,8 +135,8 @@ class PacketReader:
         self._end()
 
     def _put(self, packet: Packet) -> None:
-        if len(self._packets) >= self._room:
-            self._packets.clear()
+        if len(self._waiting) >= self._room:
+            self._waiting.clear()
             self._lost, self._room = True, QUEUE_PACKETS
             self._feed._keyframe_for(self)
         if packet.keyframe:
@@ -161,17 +145,12 @@ class PacketReader:
             # Once pictures were left out, those that build on them are of no use.
             self._lost = True
             return
-        self._packets.append(packet)
-        self._changed.set()
+        super()._put(packet)
 
     def _begin(self, packets: list[Packet]) -> None:
-        self._packets = deque(packets)
+        self._waiting = deque(packets)
         self._room = QUEUE_PACKETS + len(packets)
         self._lost = not packets
-        self._changed.set()
-
-    def _end(self) -> None:
-        self._ended = True
         self._changed.set()
 
 

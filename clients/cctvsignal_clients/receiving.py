@@ -11,7 +11,8 @@ from aiortc import RTCRtpReceiver
 from aiortc.jitterbuffer import JitterFrame
 
 from . import h264
-from .packets import GROUP_PACKETS, Packet, PacketFeed
+from .packets import Packet, PacketFeed
+from .queues import SinceKeyframe
 
 VP8_INTER_FRAME: Final = 0x01
 """The bit of a VP8 frame's first byte that says that it is no keyframe (RFC 6386, section 9.1)."""
@@ -33,7 +34,7 @@ class Tap(queue.Queue[Any]):
         self._since = since
         self._wanted = wanted
         self._offset: int | None = None
-        self._group: list[Any] = []
+        self._group: SinceKeyframe[Any] = SinceKeyframe()
         self._decoding = False
         self._show_from = 0
 
@@ -45,17 +46,14 @@ class Tap(queue.Queue[Any]):
         self.codec, self.last_packet = codec.name, time.monotonic()
         packet = self._to_packet(frame)
         self._feed.put(packet, self.last_packet)
-        if packet.keyframe or len(self._group) >= GROUP_PACKETS:
-            self._group.clear()
-        if packet.keyframe or self._group:
-            self._group.append(item)
+        self._group.add(item, keyframe=packet.keyframe)
         if not self._wanted():
             self._decoding = False
         elif self._decoding:
             super().put(item)
-        elif self._group:
+        elif self._group.items:
             self._decoding, self._show_from = True, frame.timestamp
-            for each in self._group:
+            for each in self._group.items:
                 super().put(each)
 
     def late(self, pts: int) -> bool:

@@ -100,7 +100,7 @@ async def test_what_receivers_report_reaches_the_shared_encoder(shared_server: S
         await counters(stream, 15)
         (sender,) = camera._sessions[str(client.client_id)].connection.getSenders()
         packets = stream._video.read()
-        packets._packets.clear()
+        packets._waiting.clear()
         pli = RtcpPsfbPacket(fmt=RTCP_PSFB_PLI, ssrc=1, media_ssrc=sender._ssrc)
         for _ in range(5):
             await bridge.start(sender._handle_rtcp_packet(pli))

@@ -6,7 +6,6 @@ import pytest
 from cctvsignal_clients import bridge
 from cctvsignal_clients.packets import (
     GROUP_BYTES,
-    GROUP_PACKETS,
     METER_SECONDS,
     QUEUE_PACKETS,
     RESTART_SECONDS,
@@ -16,6 +15,7 @@ from cctvsignal_clients.packets import (
     PacketFeed,
     PacketReader,
 )
+from cctvsignal_clients.queues import GROUP_PACKETS
 from cctvsignal_clients.rates import (
     FIRST_REST_SECONDS,
     LONGEST_REST_SECONDS,
@@ -37,7 +37,7 @@ def picture(number: int, size: int = 10) -> Packet:
 async def drain(reader: PacketReader) -> list[int]:
     """The numbers of all packets that wait for a reader."""
     numbers = []
-    while reader._packets:
+    while reader._waiting:
         numbers.append((await bridge.start(reader.next())).data[0])
     return numbers
 

@@ -52,6 +52,7 @@ CLIENT_RULES = {"retry", "rates", "h264", "sdp"}
 CLIENT_SIGNALING = {"connection", "signaling", "sessions", "camera", "viewer", "commands", "cli"}
 CLIENT_MEDIA = {
     *(
+        "queues",
         "frames",
         "packets",
         "encoder",

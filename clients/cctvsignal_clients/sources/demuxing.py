@@ -11,7 +11,8 @@ from av.bitstream import BitStreamFilterContext
 from twisted.logger import Logger
 
 from ..h264 import START_CODE, ParameterSets
-from ..packets import AUDIO_CLOCK, GROUP_PACKETS, Packet
+from ..packets import AUDIO_CLOCK, Packet
+from ..queues import SinceKeyframe
 
 OPUS_SAMPLES: Final = 960
 """20 ms, which is what browsers expect."""
@@ -38,7 +39,7 @@ class VideoPath:
         # An MP4 file's is of another form, which the filter converts.
         is_stream = extradata.startswith((START_CODE, START_CODE[1:]))
         self._sets = ParameterSets(extradata if is_stream else b"")
-        self._group: list[av.Packet[Any]] = []
+        self._group: SinceKeyframe[av.Packet[Any]] = SinceKeyframe()
         self._decoding = False
 
     @property
@@ -59,10 +60,7 @@ class VideoPath:
 
     def decode(self, packet: av.Packet[Any], *, wanted: bool) -> av.VideoFrame | None:
         """The newest picture that this packet completes, if pictures are `wanted` at all."""
-        if packet.is_keyframe or len(self._group) >= GROUP_PACKETS:
-            self._group.clear()
-        if packet.is_keyframe or self._group:
-            self._group.append(packet)
+        self._group.add(packet, keyframe=packet.is_keyframe)
         if not wanted:
             self._decoding = False
             return None
@@ -70,7 +68,7 @@ class VideoPath:
         if not self._decoding:
             # Whoever begins to decode in the middle needs all since the last keyframe.
             self.stream.codec_context.flush_buffers()
-            packets, self._decoding = list(self._group), True
+            packets, self._decoding = list(self._group.items), True
         newest = None
         for each in packets:
             try:
