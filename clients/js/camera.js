@@ -5,10 +5,17 @@ import { WebRTCCCTVClient } from "./signaling.js";
 const CONNECT_MS = 15_000;
 
 /**
+ * @typedef {import("./signaling.js").ClientOptions & {
+ *   cameraId: string, maxViewers?: number, acceptsAudio?: boolean
+ * }} CameraOptions `acceptsAudio`: viewers may talk, and know it by `acceptsAudio` in the camera's `meta`
+ */
+
+/**
  * A camera of a room, for any number of viewers. It makes an offer to each that asks, and answers those that
  * make one themselves.
  *
- * Besides the events of `WebRTCCCTVClient`: `viewersChanged` `{viewers}`.
+ * Besides the events of `WebRTCCCTVClient`: `viewersChanged` `{viewers}` and, where it accepts audio,
+ * `audioReceived` `{viewerId, stream}` when a viewer can be heard.
  */
 export class CameraClient extends WebRTCCCTVClient {
   /** By the client id of the viewer. @type {Map<string, Session>} */
@@ -19,11 +26,13 @@ export class CameraClient extends WebRTCCCTVClient {
   #stream = null;
   /** @type {string[]} */
   #viewers = [];
+  #acceptsAudio;
 
-  /** @param {import("./signaling.js").ClientOptions & {cameraId: string, maxViewers?: number}} options */
+  /** @param {CameraOptions} options */
   constructor(options) {
     super(options);
     if (!options?.cameraId) throw new TypeError("A camera needs the option cameraId.");
+    this.#acceptsAudio = options.acceptsAudio === true;
     this.cameraId = options.cameraId;
   }
 
@@ -69,7 +78,8 @@ export class CameraClient extends WebRTCCCTVClient {
   // --- what happens --------------------------------------------------------------------------------
 
   _joinFields() {
-    const { meta, maxViewers } = this.options;
+    const { maxViewers } = /** @type {CameraOptions} */ (this.options);
+    const meta = this.#acceptsAudio ? { ...this.options.meta, acceptsAudio: true } : this.options.meta;
     return { room: this.room, deviceType: "camera", cameraId: this.cameraId, meta, maxViewers };
   }
 
@@ -130,7 +140,12 @@ export class CameraClient extends WebRTCCCTVClient {
       newPeerConnection: () => {
         const peer = this._newPeerConnection();
         for (const track of stream.getTracks()) peer.addTrack(track, stream);
+        const isSilent = stream.getTracks().every(({ kind }) => kind !== "audio");
+        if (this.#acceptsAudio && isSilent) peer.addTransceiver("audio", { direction: "recvonly" });
         return peer;
+      },
+      onStream: (_, received) => {
+        if (this.#acceptsAudio) this._emit("audioReceived", { viewerId, stream: received });
       },
       onState: () => this.#viewersChanged(),
       onEnd: () => {

@@ -1,6 +1,6 @@
-import { CancelledError, ConnectionError, fromServer } from "./errors.js";
+import { CancelledError, ConnectionError, UnauthorizedError, fromServer } from "./errors.js";
 import { Emitter } from "./events.js";
-import { CLOSE_ABNORMAL, CLOSE_NORMAL, DEFAULT_ROOM, SERVER_MESSAGES } from "./protocol.js";
+import { CLOSE_ABNORMAL, CLOSE_NORMAL, DEFAULT_ROOM, SERVER_MESSAGES, UNAUTHORIZED_CODES } from "./protocol.js";
 import { Questions } from "./questions.js";
 import { Retry } from "./retry.js";
 
@@ -32,7 +32,7 @@ export class Connection extends Emitter {
   /** @type {{promise: Promise<void>, resolve: () => void, reject: (error: Error) => void} | null} */
   #opening = null;
   #questions = new Questions();
-  #retry = new Retry();
+  #retry;
   #hasJoined = false;
   /** Whether a new connection is to join the room at once. */
   #wantsRoom = true;
@@ -48,6 +48,7 @@ export class Connection extends Emitter {
     super();
     /** @type {ClientOptions} */
     this.options = options;
+    this.#retry = new Retry(options.reconnect);
     /** The room it is in, or will join. @type {string} */
     this.room = options.room || DEFAULT_ROOM;
   }
@@ -168,7 +169,7 @@ export class Connection extends Emitter {
     opening.promise = new Promise((resolve, reject) => Object.assign(opening, { resolve, reject }));
     this.#opening = opening;
     try {
-      const socket = new (this.options.WebSocket ?? globalThis.WebSocket)(this.options.url ?? defaultUrl());
+      const socket = new (this.options.WebSocket ?? globalThis.WebSocket)(this.#url());
       this.#socket = socket;
       socket.addEventListener("message", (event) => {
         if (socket === this.#socket) this.#onFrame(socket, event.data);
@@ -187,6 +188,15 @@ export class Connection extends Emitter {
     return opening.promise;
   }
 
+  #url() {
+    const { url = defaultUrl(), token } = this.options;
+    if (!token) return url;
+    const withToken = new URL(url);
+    // Browsers let no header be set.
+    withToken.searchParams.set("token", token);
+    return withToken.href;
+  }
+
   /**
    * The socket is closed, or no longer wanted.
    * @param {WebSocket} socket
@@ -203,7 +213,8 @@ export class Connection extends Emitter {
     const delay = this.#hasJoined ? this.#retry.next(code, cause?.code) : null;
     const wasConnected = this.#state === "connected";
     this.#state = delay === null ? "idle" : "reconnecting";
-    const error = cause ?? new ConnectionError(reason || "The connection to the server was lost.", code);
+    const Lost = UNAUTHORIZED_CODES.has(code) ? UnauthorizedError : ConnectionError;
+    const error = cause ?? new Lost(reason || "The connection to the server was lost.", code);
     this.#questions.rejectAll(error);
     this._lost();
     const opening = this.#opening;

@@ -23,6 +23,9 @@ export class ConnectionError extends ClientError {
   }
 }
 
+/** The server wants a token and did not get a valid one: check the token, and whether it has expired. */
+export class UnauthorizedError extends ConnectionError {}
+
 /** The client itself ended what it had asked for. */
 export class CancelledError extends ClientError {}
 
@@ -55,6 +58,14 @@ export class SessionFailedError extends ClientError {
   }
 }
 
+/** Signaling worked, but no network path was found: check firewalls and the TURN server. */
+export class ICEFailedError extends SessionFailedError {
+  /** @param {string} message */
+  constructor(message) {
+    super(message, "noPath");
+  }
+}
+
 /** The server refused a message. */
 export class ServerError extends ClientError {}
 
@@ -70,9 +81,10 @@ export class InvalidMessageError extends ServerError {}
 /**
  * The error for an `error` message of the server.
  * @param {Record<string, any>} message
- * @returns {ServerError}
+ * @returns {ClientError}
  */
 export function fromServer({ code, message }) {
+  if (code === "unauthorized") return new UnauthorizedError(message);
   const kinds = {
     cameraBusy: CameraBusyError,
     cameraIdInUse: CameraIdInUseError,

@@ -56,5 +56,7 @@ export const CLOSE_NORMAL = 1000;
 /** What a WebSocket reports when the connection was lost without a close frame; never sent. */
 export const CLOSE_ABNORMAL = 1006;
 export const CLOSE_REPLACED = 4409;
+/** Unauthorized, forbidden, not authenticated in time. */
+export const UNAUTHORIZED_CODES = new Set([4401, 4403, 4408]);
 /** Going away, lost, internal error, try again later: after these a client comes back (section 2.6). */
 export const RECONNECT_CODES = new Set([1001, CLOSE_ABNORMAL, 1011, 1013]);

@@ -1,7 +1,5 @@
 import { CLOSE_REPLACED, RECONNECT_CODES } from "./protocol.js";
 
-const BASE_MS = 500;
-const CAP_MS = 30_000;
 /** How long a replaced camera stays away: sooner, two cameras with one id would evict each other for ever. */
 const REPLACED_MS = 60_000;
 /** Refusals of a join that pass by themselves. */
@@ -12,6 +10,11 @@ export class Retry {
   /** How many attempts were made since the last connection that lasted. */
   attempt = 0;
 
+  /** @param {{base?: number, cap?: number} | false} [times] in milliseconds; false for never */
+  constructor(times = {}) {
+    this.times = times && { base: 500, cap: 30_000, ...times };
+  }
+
   /**
    * Milliseconds until the next attempt, or null for none.
    * @param {number} closeCode
@@ -19,9 +22,10 @@ export class Retry {
    * @returns {number | null}
    */
   next(closeCode, refusal = "") {
+    if (!this.times) return null;
     if (closeCode === CLOSE_REPLACED || refusal === "cameraIdInUse") return REPLACED_MS;
     if (!RECONNECT_CODES.has(closeCode) && !PASSING.has(refusal)) return null;
     // Full jitter: after a restart of the server, not all its clients come in the same instant.
-    return Math.random() * Math.min(CAP_MS, BASE_MS * 2 ** this.attempt++);
+    return Math.random() * Math.min(this.times.cap, this.times.base * 2 ** this.attempt++);
   }
 }

@@ -1,7 +1,12 @@
+/** How long a camera has to restart ICE from the moment its viewer knows that there is no path any more. */
+const RESTART_MS = 3_000;
+
 /**
  * @typedef {object} SessionHooks
  * @property {(message: Record<string, unknown>) => boolean} send to the server
  * @property {() => RTCPeerConnection} newPeerConnection ready to negotiate: a camera adds its tracks
+ * @property {(peer: RTCPeerConnection, offer: RTCSessionDescriptionInit) => void} [beforeAnswer] say what this
+ *   side sends
  * @property {(session: Session, stream: MediaStream) => void} [onStream]
  * @property {(session: Session) => void} [onState] connected, or no longer
  * @property {(session: Session, reason: string) => void} onEnd once
@@ -23,6 +28,11 @@ export class Session {
   #candidates = [];
   /** @type {string | null} */
   #remoteOrigin = null;
+  #wasConnected = false;
+  /** Whether ICE has failed and may yet be restarted. */
+  #isRecovering = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #recoveryTimer;
 
   /**
    * @param {string} peerId the client id of the other side
@@ -45,11 +55,24 @@ export class Session {
     return this.#peer?.connectionState === "connected";
   }
 
-  /** Make an offer with the tracks of this side. */
-  offer() {
+  /** Whether the two have agreed, and are looking for a path. @returns {boolean} */
+  get isConnecting() {
+    return !this.connected && this.#peer?.remoteDescription != null;
+  }
+
+  /** @returns {Promise<RTCStatsReport> | undefined} */
+  getStats() {
+    return this.#peer?.getStats();
+  }
+
+  /**
+   * Make an offer with the tracks of this side.
+   * @param {RTCOfferOptions} [options]
+   */
+  offer(options) {
     this.#run(async () => {
       const peer = this.#open();
-      await peer.setLocalDescription(await peer.createOffer());
+      await peer.setLocalDescription(await peer.createOffer(options));
       this.#send("offer", { sdp: plain(peer.localDescription) });
     });
   }
@@ -68,6 +91,7 @@ export class Session {
       this.#remoteOrigin = origin;
       await peer.setRemoteDescription(description);
       await this.#addCandidates();
+      this.#hooks.beforeAnswer?.(peer, description);
       await peer.setLocalDescription(await peer.createAnswer());
       this.#send("answer", { sdp: plain(peer.localDescription) });
     });
@@ -104,20 +128,23 @@ export class Session {
   replaceTracks(stream) {
     this.#run(async () => {
       if (!this.#peer) return;
-      const senders = this.#peer.getSenders();
-      const unused = new Set(senders.filter((sender) => sender.track));
+      const unused = new Set(this.#peer.getTransceivers());
       let needsOffer = false;
       for (const track of stream.getTracks()) {
-        const sender = [...unused].find((one) => one.track?.kind === track.kind);
-        if (sender) {
-          unused.delete(sender);
-          await sender.replaceTrack(track);
-        } else {
+        const transceiver = [...unused].find(({ receiver }) => receiver.track.kind === track.kind);
+        if (!transceiver) {
           this.#peer.addTrack(track, stream);
           needsOffer = true;
+          continue;
         }
+        unused.delete(transceiver);
+        await transceiver.sender.replaceTrack(track);
+        if (transceiver.direction.startsWith("send")) continue;
+        transceiver.direction = "sendrecv";
+        transceiver.sender.setStreams?.(stream);
+        needsOffer = true;
       }
-      for (const sender of unused) await sender.replaceTrack(null);
+      for (const { sender } of unused) await sender.replaceTrack(null);
       if (needsOffer && !this.detached) this.offer();
     });
   }
@@ -139,6 +166,7 @@ export class Session {
   end(reason, tell = false) {
     if (this.ended) return;
     this.ended = true;
+    clearTimeout(this.#recoveryTimer);
     if (tell) this.#send("bye", { reason });
     this.#discard();
     this.#hooks.onEnd(this, reason);
@@ -155,13 +183,33 @@ export class Session {
     peer.ontrack = ({ streams, track }) => {
       this.#hooks.onStream?.(this, streams[0] ?? new MediaStream([track]));
     };
-    peer.onconnectionstatechange = () => {
-      const state = peer.connectionState;
-      // "disconnected" may pass, as when a phone goes from one network to another.
-      if (state === "failed" || state === "closed") this.end("failed", true);
-      else this.#hooks.onState?.(this);
-    };
+    peer.onconnectionstatechange = () => this.#onState(peer.connectionState);
     return peer;
+  }
+
+  /** @param {RTCPeerConnectionState} state */
+  #onState(state) {
+    if (state === "closed") return this.end("failed", true);
+    if (state === "failed") return this.#onFailed();
+    if (state === "connected") {
+      this.#wasConnected = true;
+      this.#isRecovering = false;
+    }
+    // "disconnected" may pass, as when a phone goes from one network to another.
+    this.#hooks.onState?.(this);
+  }
+
+  /** There is no path. Where there was one before, ICE is restarted once, by the side that made the offer. */
+  #onFailed() {
+    if (!this.#wasConnected) return this.end("noPath", true);
+    if (this.detached || this.#isRecovering) return this.end("failed", true);
+    this.#isRecovering = true;
+    if (this.#peer?.localDescription?.type === "offer") this.offer({ iceRestart: true });
+    this.#hooks.onState?.(this);
+    // Not every camera can restart: the viewer asks anew where no offer comes.
+    this.#recoveryTimer = setTimeout(() => {
+      if (this.#peer?.connectionState === "failed") this.end("failed", true);
+    }, RESTART_MS);
   }
 
   #discard() {

@@ -4,6 +4,9 @@ import { Connection } from "./connection.js";
  * @typedef {object} ClientOptions
  * @property {string} [url] of the server's WebSocket; in browsers, by default, that of the page's server
  * @property {string} [room] "default" by default
+ * @property {string} [token] for servers that want one
+ * @property {{base?: number, cap?: number} | false} [reconnect] how long at least and at most, in milliseconds,
+ *   until a lost connection is made again (500 and 30,000, with full jitter); false for never
  * @property {Record<string, unknown>} [meta] what others see of this client, at most 2 KiB as JSON
  * @property {RTCIceServer[]} [iceServers] by default those that the server names, and never any others
  * @property {typeof WebSocket} [WebSocket] for Node, where there is none
@@ -12,6 +15,9 @@ import { Connection } from "./connection.js";
  * @typedef {object} CameraInfo
  * @property {string} cameraId
  * @property {string} clientId
+ * @property {string} [token] for servers that want one
+ * @property {{base?: number, cap?: number} | false} [reconnect] how long at least and at most, in milliseconds,
+ *   until a lost connection is made again (500 and 30,000, with full jitter); false for never
  * @property {Record<string, unknown>} [meta]
  * @property {number} [viewers] only in the answer of `getAvailableCameras`
  */

@@ -1,33 +1,21 @@
-import { CancelledError, ConnectionError, SessionFailedError, TimeoutError } from "./errors.js";
-import { Session } from "./session.js";
+import { ClientError, ConnectionError } from "./errors.js";
 import { WebRTCCCTVClient } from "./signaling.js";
-
-/** Ends that the client itself asked for. */
-const OWN_ENDS = new Set(["stopped", "leftRoom", "closed"]);
+import { Viewing } from "./viewing.js";
 
 /** @typedef {import("./signaling.js").CameraInfo} CameraInfo */
-/**
- * @typedef {"stopped" | "cameraStopped" | "cameraUnavailable" | "failed" | "leftRoom" | "closed"} EndReason
- *
- * @typedef {object} Watch one camera that is watched, or about to be
- * @property {string} cameraId
- * @property {Session} session
- * @property {MediaStream | null} arriving it has been agreed on, but nothing flows yet
- * @property {MediaStream | null} stream
- * @property {Promise<MediaStream>} promise
- * @property {(stream: MediaStream) => void} resolve
- * @property {(error: Error) => void} reject
- */
+/** @typedef {import("./stats.js").StreamStats} StreamStats */
 
 /**
  * Watches the cameras of a room.
  *
- * Besides the events of `WebRTCCCTVClient`: `streamReceived` `{cameraId, clientId, stream}` and, for a
- * stream that was received, `streamEnded` `{cameraId, reason}` with an `EndReason`.
+ * Besides the events of `WebRTCCCTVClient`: `streamReceived` `{cameraId, clientId, stream}`; for a stream that
+ * was received, `streamState` `{cameraId, state}` with "interrupted" or "live" again, and `streamLost`
+ * `{cameraId, reason}` with an `EndReason`. A stream that was lost is asked for again, and received again,
+ * until `stopViewing`.
  */
 export class ViewerClient extends WebRTCCCTVClient {
-  /** By camera id. @type {Map<string, Watch>} */
-  #watches = new Map();
+  /** By camera id. @type {Map<string, Viewing>} */
+  #viewings = new Map();
   /** Cameras seen since this connection joined. @type {Set<string>} */
   #seen = new Set();
 
@@ -40,27 +28,17 @@ export class ViewerClient extends WebRTCCCTVClient {
 
   /**
    * Watch a camera. The promise always settles: with its stream once media flows, or with an error, such as
-   * `CameraNotFoundError`, `CameraBusyError`, `TimeoutError`, `ConnectionError`, `SessionFailedError` or,
-   * after `stopViewing` or `close`, `CancelledError`.
+   * `CameraNotFoundError`, `CameraBusyError`, `TimeoutError`, `ICEFailedError`, `ConnectionError`,
+   * `SessionFailedError` or, after `stopViewing` or `close`, `CancelledError`. For a camera that was lost and
+   * is being asked again, it is the promise of its next stream.
    * @param {string} cameraId
    * @param {{timeout?: number}} [options] `timeout` in milliseconds
    * @returns {Promise<MediaStream>}
    */
   requestStream(cameraId, { timeout = 15_000 } = {}) {
-    const before = this.#watches.get(cameraId);
-    if (before) return before.promise;
-    const asked = this._ask({ type: "requestStream", cameraId, ack: true }, "ack", timeout);
-    const watch = this.#newWatch(cameraId);
-    const timer = setTimeout(() => {
-      this.#fail(watch, new TimeoutError(`Camera ${cameraId} did not answer in time.`), true);
-    }, timeout);
-    // That the request was handed over says nothing about the stream.
-    asked.catch((error) => {
-      if (!(error instanceof TimeoutError)) this.#fail(watch, error);
-    });
-    const done = () => clearTimeout(timer);
-    watch.promise.then(done, done);
-    return watch.promise;
+    const viewing = this.#viewings.get(cameraId) ?? this.#newViewing(cameraId);
+    this.#viewings.set(cameraId, viewing);
+    return viewing.next(timeout);
   }
 
   /**
@@ -68,7 +46,28 @@ export class ViewerClient extends WebRTCCCTVClient {
    * @param {string} cameraId
    */
   stopViewing(cameraId) {
-    this.#watches.get(cameraId)?.session.end("stopped", true);
+    this.#viewings.get(cameraId)?.end("stopped", true);
+  }
+
+  /**
+   * How the stream of a camera does: rates are those since the last time, so ask again after a second.
+   * @param {string} cameraId
+   * @returns {Promise<StreamStats | null>} null while there is none
+   */
+  async stats(cameraId) {
+    return (await this.#viewings.get(cameraId)?.stats()) ?? null;
+  }
+
+  /**
+   * Send sound to a camera that accepts it (`acceptsAudio` in its `meta`), or no more. Rejects with a
+   * `ClientError` where the camera takes none, or is not watched.
+   * @param {string} cameraId
+   * @param {MediaStreamTrack | null} track
+   * @returns {Promise<void>}
+   */
+  async talk(cameraId, track) {
+    const isTaken = await this.#viewings.get(cameraId)?.talk(track);
+    if (track && !isTaken) throw new ClientError(`Camera ${cameraId} does not take sound from viewers.`);
   }
 
   /** End everything. */
@@ -97,7 +96,7 @@ export class ViewerClient extends WebRTCCCTVClient {
         this.#sessionWith(message.sender)?.addCandidate(message.candidate);
         break;
       case "bye":
-        this.#sessionWith(message.sender)?.end("cameraStopped");
+        this.#sessionWith(message.sender)?.end(message.reason === "failed" ? "failed" : "cameraStopped");
         break;
     }
   }
@@ -111,10 +110,8 @@ export class ViewerClient extends WebRTCCCTVClient {
   }
 
   _lost() {
-    for (const watch of [...this.#watches.values()]) {
-      if (watch.stream) watch.session.detach();
-      else this.#fail(watch, new ConnectionError("The connection to the server was lost."));
-    }
+    const error = new ConnectionError("The connection to the server was lost.");
+    for (const viewing of [...this.#viewings.values()]) viewing.serverLost(error);
   }
 
   // --- cameras -------------------------------------------------------------------------------------
@@ -145,9 +142,7 @@ export class ViewerClient extends WebRTCCCTVClient {
     const isNew = !this.cameras.has(cameraId);
     this.#seen.add(cameraId);
     this.cameras.set(cameraId, { cameraId, clientId, meta });
-    const watch = this.#watches.get(cameraId);
-    // It was asked for before it was known who it is, or by an id from before it came back.
-    if (watch && !watch.stream) watch.session.peerId = clientId;
+    this.#viewings.get(cameraId)?.found(clientId);
     return isNew;
   }
 
@@ -158,9 +153,10 @@ export class ViewerClient extends WebRTCCCTVClient {
    */
   #onNoCamera(cameraId, clientId) {
     this.#seen.delete(cameraId);
+    const isNews = this.cameras.delete(cameraId);
     const session = this.#sessionWith(clientId);
     if (session && !session.detached) session.end("cameraUnavailable");
-    return this.cameras.delete(cameraId);
+    return isNews;
   }
 
   // --- watching ------------------------------------------------------------------------------------
@@ -168,73 +164,34 @@ export class ViewerClient extends WebRTCCCTVClient {
   /** @param {string} clientId */
   #sessionWith(clientId) {
     // Nobody but the camera that was asked has a say in its session.
-    for (const { session } of this.#watches.values()) if (session.peerId === clientId) return session;
+    for (const { session } of this.#viewings.values()) if (session?.peerId === clientId) return session;
     return undefined;
   }
 
-  /**
-   * @param {string} cameraId
-   * @returns {Watch}
-   */
-  #newWatch(cameraId) {
-    /** @type {any} */
-    const watch = { cameraId, arriving: null, stream: null };
-    watch.promise = new Promise((resolve, reject) => Object.assign(watch, { resolve, reject }));
-    watch.session = new Session(this.cameras.get(cameraId)?.clientId ?? "", {
+  /** @param {string} cameraId */
+  #newViewing(cameraId) {
+    /** @type {Viewing} */
+    const viewing = new Viewing(cameraId, {
+      request: (timeout) => this._ask({ type: "requestStream", cameraId, ack: true }, "ack", timeout),
+      find: () => {
+        const camera = this.cameras.get(cameraId);
+        return camera ? { clientId: camera.clientId, acceptsAudio: camera.meta?.acceptsAudio === true } : null;
+      },
       send: (message) => this._send(message),
       newPeerConnection: () => this._newPeerConnection(),
-      onStream: (_, stream) => {
-        watch.arriving = stream;
-        this.#received(watch);
+      emit: (type, detail) => this._emit(type, detail),
+      onGivenUp: () => {
+        if (this.#viewings.get(cameraId) === viewing) this.#viewings.delete(cameraId);
       },
-      onState: () => this.#received(watch),
-      onEnd: (_, reason) => this.#ended(watch, reason),
     });
-    this.#watches.set(cameraId, watch);
-    return watch;
-  }
-
-  /** @param {Watch} watch */
-  #received(watch) {
-    if (watch.stream || !watch.arriving || !watch.session.connected) return;
-    watch.stream = watch.arriving;
-    const { cameraId, session, stream } = watch;
-    this._emit("streamReceived", { cameraId, clientId: session.peerId, stream });
-    watch.resolve(stream);
+    return viewing;
   }
 
   /**
-   * @param {Watch} watch
-   * @param {string} reason
-   */
-  #ended(watch, reason) {
-    const { cameraId } = watch;
-    if (this.#watches.get(cameraId) === watch) this.#watches.delete(cameraId);
-    if (watch.stream) {
-      this._emit("streamEnded", { cameraId, reason });
-    } else if (OWN_ENDS.has(reason)) {
-      watch.reject(new CancelledError(`Camera ${cameraId} is not wanted any more.`));
-    } else {
-      watch.reject(new SessionFailedError(`There is no picture of camera ${cameraId}: ${reason}.`, reason));
-    }
-  }
-
-  /**
-   * @param {Watch} watch
-   * @param {Error} error
-   * @param {boolean} [tell]
-   */
-  #fail(watch, error, tell = false) {
-    if (watch.stream) return;
-    watch.reject(error); // Of the two rejections, the first counts.
-    watch.session.end("failed", tell);
-  }
-
-  /**
-   * @param {EndReason} reason
+   * @param {import("./viewing.js").EndReason} reason
    * @param {boolean} tell
    */
   #endAll(reason, tell) {
-    for (const { session } of [...this.#watches.values()]) session.end(reason, tell);
+    for (const viewing of [...this.#viewings.values()]) viewing.end(reason, tell);
   }
 }

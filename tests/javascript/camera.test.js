@@ -138,3 +138,65 @@ test("stopStreaming says bye, close ends everything", async () => {
   camera.close();
   assert.equal(camera.state, "idle");
 });
+
+test("a camera that accepts audio says so, and hears its viewers", async () => {
+  const camera = new CameraClient({ ...OPTIONS, cameraId: "porch", meta: { name: "n" }, acceptsAudio: true });
+  camera.startStreaming({ getTracks: () => [{ kind: "video" }] });
+  const registering = camera.register();
+  FakeSocket.last.admit("C");
+  await registering;
+  assert.deepEqual(FakeSocket.last.lastOf("join").meta, { name: "n", acceptsAudio: true });
+  const events = record(camera, "audioReceived");
+  FakeSocket.last.receive(REQUEST);
+  await settle();
+  const kinds = FakePeer.last.getTransceivers().map(({ receiver, direction }) => [receiver.track.kind, direction]);
+  assert.deepEqual(kinds, [["video", "sendrecv"], ["audio", "recvonly"]]);
+  FakePeer.last.flow("voice");
+  assert.deepEqual(events, [{ type: "audioReceived", viewerId: "V", stream: "voice" }]);
+});
+
+test("a camera that accepts no audio hears nobody", async () => {
+  const camera = await showing();
+  const events = record(camera, "audioReceived");
+  FakePeer.last.flow("voice");
+  assert.deepEqual(events, []);
+});
+
+test("a microphone is switched off and on without a new session", async () => {
+  const camera = await showing();
+  const [video, audio] = FakePeer.last.getTransceivers();
+  const offers = () => FakeSocket.last.sent.filter(({ type }) => type === "offer").length;
+  const picture = { kind: "video" };
+  camera.startStreaming({ getTracks: () => [picture] });
+  await settle();
+  assert.equal(video.sender.track, picture);
+  assert.equal(audio.sender.track, null);
+  const voice = { kind: "audio" };
+  camera.startStreaming({ getTracks: () => [picture, voice] });
+  await settle();
+  assert.equal(audio.sender.track, voice);
+  assert.equal(offers(), 1);
+});
+
+test("ICE that fails is restarted once", async () => {
+  const camera = await showing();
+  FakePeer.last.become("failed");
+  await settle();
+  assert.deepEqual(FakePeer.last.offerOptions, { iceRestart: true });
+  FakeSocket.last.receive(ANSWER);
+  await settle();
+  FakePeer.last.become("connecting");
+  tick(3000);
+  FakePeer.last.become("failed");
+  assert.ok(FakePeer.last.closed);
+  assert.equal(FakeSocket.last.lastOf("bye").reason, "failed");
+  assert.deepEqual(camera.viewers, []);
+});
+
+test("a restart that is not answered ends the session", async () => {
+  await showing();
+  FakePeer.last.become("failed");
+  await settle();
+  tick(3000);
+  assert.ok(FakePeer.last.closed);
+});

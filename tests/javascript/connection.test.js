@@ -191,3 +191,41 @@ test("on, once and off", async () => {
   client._emit("x", 4);
   assert.deepEqual(seen, [1, 2]);
 });
+
+test("a token is in the address, whatever is in the token", async () => {
+  new WebRTCCCTVClient({ ...OPTIONS, url: "ws://server/ws?x=1", token: "a&b=c d" }).connect().catch(() => {});
+  assert.equal(FakeSocket.last.url, "ws://server/ws?x=1&token=a%26b%3Dc+d");
+});
+
+for (const code of [4401, 4403, 4408]) {
+  test(`${code} is a matter of the token`, async () => {
+    const connecting = new WebRTCCCTVClient(OPTIONS).connect();
+    FakeSocket.last.drop(code, "No.");
+    await assert.rejects(connecting, { name: "UnauthorizedError", closeCode: code, message: "No." });
+  });
+}
+
+test("a join that is refused for want of a token says so", async () => {
+  const connecting = new WebRTCCCTVClient(OPTIONS).connect();
+  FakeSocket.last.welcome();
+  FakeSocket.last.answer("join", { type: "error", code: "unauthorized", message: "No." });
+  await assert.rejects(connecting, { name: "UnauthorizedError", message: "No." });
+});
+
+test("who wants no reconnects gets none", async () => {
+  const client = await connected(new WebRTCCCTVClient({ ...OPTIONS, reconnect: false }));
+  const events = record(client, "disconnected");
+  FakeSocket.last.drop(1006);
+  assert.equal(events[0].willReconnect, false);
+  tick(120_000);
+  assert.equal(FakeSocket.all.length, 1);
+});
+
+test("the times of reconnects can be chosen", async () => {
+  await connected(new WebRTCCCTVClient({ ...OPTIONS, reconnect: { base: 3000 } }));
+  FakeSocket.last.drop(1006);
+  tick(2990);
+  assert.equal(FakeSocket.all.length, 1);
+  tick(10);
+  assert.equal(FakeSocket.all.length, 2);
+});

@@ -62,6 +62,8 @@ export class FakeSocket extends EventTarget {
 export class FakePeer {
   /** @type {FakePeer[]} */
   static all = [];
+  /** What the offers of others have. */
+  static remoteKinds = [];
 
   static get last() {
     return FakePeer.all[FakePeer.all.length - 1];
@@ -72,7 +74,7 @@ export class FakePeer {
   localDescription = null;
   remoteDescription = null;
   candidates = [];
-  tracks = [];
+  transceivers = [];
   closed = false;
 
   constructor(configuration) {
@@ -81,14 +83,31 @@ export class FakePeer {
   }
 
   addTrack(track) {
-    this.tracks.push(track);
+    this.addTransceiver(track, { direction: "sendrecv" });
   }
 
-  getSenders() {
-    return this.tracks.map((track) => ({ track, replaceTrack: async () => {} }));
+  addTransceiver(track, { direction }) {
+    const kind = track.kind ?? track;
+    const sender = {
+      track: track.kind ? track : null,
+      replaceTrack: async (next) => {
+        sender.track = next;
+      },
+    };
+    this.transceivers.push({ sender, direction, receiver: { track: { kind } } });
   }
 
-  async createOffer() {
+  getTransceivers() {
+    return this.transceivers;
+  }
+
+  /** What it sends. */
+  get tracks() {
+    return this.transceivers.map(({ sender }) => sender.track).filter(Boolean);
+  }
+
+  async createOffer(options) {
+    this.offerOptions = options;
     return { type: "offer", sdp: sdp(`local${FakePeer.all.length}`) };
   }
 
@@ -104,6 +123,9 @@ export class FakePeer {
   async setRemoteDescription(description) {
     if (description.sdp === "broken") throw new Error("broken");
     this.remoteDescription = description;
+    if (description.type === "offer") {
+      for (const kind of FakePeer.remoteKinds) this.addTransceiver(kind, { direction: "recvonly" });
+    }
     this.signalingState = description.type === "offer" ? "have-remote-offer" : "stable";
   }
 
@@ -151,6 +173,7 @@ export async function settle() {
 export function begin() {
   FakeSocket.all = [];
   FakePeer.all = [];
+  FakePeer.remoteKinds = [];
   try {
     mock.timers.enable({ apis: ["setTimeout"] });
   } catch {

@@ -31,7 +31,7 @@ async function watching() {
 
 test("a stream, from the request to its end", async () => {
   const viewer = await viewing();
-  const events = record(viewer, "streamReceived", "streamEnded");
+  const events = record(viewer, "streamReceived", "streamLost");
   const request = viewer.requestStream("porch");
   assert.equal(viewer.requestStream("porch"), request);
   FakeSocket.last.receive(OFFER);
@@ -45,7 +45,7 @@ test("a stream, from the request to its end", async () => {
   assert.ok(FakePeer.last.closed);
   assert.deepEqual(events, [
     { type: "streamReceived", cameraId: "porch", clientId: "C", stream: "stream" },
-    { type: "streamEnded", cameraId: "porch", reason: "stopped" },
+    { type: "streamLost", cameraId: "porch", reason: "stopped" },
   ]);
 });
 
@@ -63,7 +63,7 @@ test("candidates wait for the description", async () => {
 
 test("what others than the camera send is ignored", async () => {
   const viewer = await watching();
-  const events = record(viewer, "streamEnded");
+  const events = record(viewer, "streamLost");
   FakeSocket.last.receive({ ...OFFER, sender: "X" });
   FakeSocket.last.receive({ type: "iceCandidate", sender: "X", candidate: { candidate: "x" } });
   FakeSocket.last.receive({ type: "answer", sender: "X", sdp: { type: "answer", sdp: sdp("x") } });
@@ -133,26 +133,168 @@ test("every other end settles a request, too", async () => {
   }
 });
 
-test("a peer connection that fails ends the stream", async () => {
+test("a peer connection that fails has lost the stream, and the camera is asked again", async () => {
   const viewer = await watching();
-  const events = record(viewer, "streamEnded");
+  const events = record(viewer, "streamLost", "streamState", "streamReceived");
   FakePeer.last.become("disconnected");
-  assert.deepEqual(events, []);
+  FakePeer.last.become("connected");
+  FakePeer.last.become("disconnected");
   FakePeer.last.become("failed");
-  assert.deepEqual(events, [{ type: "streamEnded", cameraId: "porch", reason: "failed" }]);
+  tick(2999);
+  assert.deepEqual(events.map(({ type, state }) => state ?? type), ["interrupted", "live", "interrupted", "interrupted"]);
+  tick(1);
+  assert.deepEqual(events.at(-1), { type: "streamLost", cameraId: "porch", reason: "failed" });
+  assert.equal(requests(), 2);
+  FakeSocket.last.receive({ ...OFFER, sdp: { type: "offer", sdp: sdp("another") } });
+  await settle();
+  FakePeer.last.flow("second");
+  assert.deepEqual(events.at(-1), { type: "streamReceived", cameraId: "porch", clientId: "C", stream: "second" });
+  assert.equal(await viewer.requestStream("porch"), "second");
+});
+
+const requests = () => FakeSocket.last.sent.filter(({ type }) => type === "requestStream").length;
+
+test("a camera that restarts ICE in time keeps its stream", async () => {
+  const viewer = await watching();
+  const events = record(viewer, "streamLost");
+  FakePeer.last.become("failed");
+  FakeSocket.last.receive(OFFER);
+  await settle();
+  FakePeer.last.become("connecting");
+  tick(3000);
+  FakePeer.last.become("connected");
+  assert.deepEqual(events, []);
+  assert.equal(FakePeer.all.length, 1);
+});
+
+test("no path at all is an error of its own, and nothing is kept", async () => {
+  const viewer = await viewing();
+  const request = viewer.requestStream("porch");
+  FakeSocket.last.receive(OFFER);
+  await settle();
+  FakePeer.last.become("failed");
+  await assert.rejects(request, { name: "ICEFailedError", reason: "noPath" });
+  tick(60_000);
+  assert.equal(requests(), 1);
+});
+
+test("a time-out while paths are tried is no path, too", async () => {
+  const viewer = await viewing();
+  const request = viewer.requestStream("porch");
+  FakeSocket.last.receive(OFFER);
+  await settle();
+  FakePeer.last.become("connecting");
+  tick(15_000);
+  await assert.rejects(request, { name: "ICEFailedError" });
+});
+
+test("a camera that comes back is asked at once, under its new id", async () => {
+  const viewer = await watching();
+  const events = record(viewer, "streamLost", "streamReceived");
+  FakeSocket.last.receive({ ...PORCH, type: "cameraUnavailable" });
+  tick(60_000);
+  assert.equal(requests(), 1);
+  FakeSocket.last.receive({ ...PORCH, clientId: "C2" });
+  assert.equal(requests(), 2);
+  FakeSocket.last.receive({ ...OFFER, sender: "C2" });
+  await settle();
+  FakePeer.last.flow("second");
+  assert.deepEqual(events.map(({ type, reason, clientId }) => [type, reason ?? clientId]), [
+    ["streamLost", "cameraUnavailable"],
+    ["streamReceived", "C2"],
+  ]);
+});
+
+test("a camera that was lost is asked by and by while it is there, and a request joins in", async () => {
+  const viewer = await watching();
+  FakeSocket.last.receive({ type: "bye", sender: "C", reason: "failed" });
+  assert.equal(requests(), 2);
+  const joined = viewer.requestStream("porch");
+  FakeSocket.last.answer("requestStream", { type: "error", code: "cameraBusy", message: "Busy." });
+  await assert.rejects(joined, { name: "CameraBusyError" });
+  tick(500);
+  assert.equal(requests(), 3);
+  FakeSocket.last.answer("requestStream", { type: "error", code: "cameraBusy", message: "Busy." });
+  await settle();
+  tick(999);
+  assert.equal(requests(), 3);
+  tick(1);
+  assert.equal(requests(), 4);
+  viewer.stopViewing("porch");
+  tick(120_000);
+  assert.equal(requests(), 4);
+});
+
+test("stopping while a lost camera is away ends it", async () => {
+  const viewer = await watching();
+  FakeSocket.last.receive({ ...PORCH, type: "cameraUnavailable" });
+  viewer.stopViewing("porch");
+  FakeSocket.last.receive({ ...PORCH, clientId: "C2" });
+  assert.equal(requests(), 1);
+});
+
+test("what flows is left alone when its camera has a new id, until it is interrupted", async () => {
+  const viewer = await watching();
+  FakeSocket.last.drop(1006);
+  tick(500);
+  FakeSocket.last.admit("me2");
+  FakeSocket.last.receive({ ...PORCH, clientId: "C2" });
+  assert.equal(requests(), 0);
+  const events = record(viewer, "streamLost");
+  FakePeer.last.become("disconnected");
+  assert.equal(events.length, 1);
+  assert.equal(requests(), 1);
+});
+
+const TALKATIVE = { ...PORCH, meta: { acceptsAudio: true } };
+
+function offerOf(direction) {
+  return { ...OFFER, sdp: { type: "offer", sdp: `${sdp("camera")}m=audio 9 x\r\na=${direction}\r\nm=video 9 x\r\na=sendonly\r\n` } };
+}
+
+for (const [camera, direction, isTaken] of [
+  [TALKATIVE, "sendrecv", true],
+  [TALKATIVE, "recvonly", true],
+  [TALKATIVE, "sendonly", false],
+  [PORCH, "sendrecv", false],
+]) {
+  test(`talking to a camera with ${JSON.stringify(camera.meta)} and ${direction}: ${isTaken}`, async () => {
+    const viewer = await viewing();
+    FakeSocket.last.receive(camera);
+    const request = viewer.requestStream("porch");
+    FakePeer.remoteKinds = ["audio", "video"];
+    FakeSocket.last.receive(offerOf(direction));
+    await settle();
+    FakePeer.last.flow("stream");
+    await request;
+    const track = { kind: "audio" };
+    const talking = viewer.talk("porch", track);
+    if (!isTaken) return assert.rejects(talking, { name: "ClientError" });
+    await talking;
+    const [audio] = FakePeer.last.getTransceivers();
+    assert.equal(audio.direction, "sendrecv");
+    assert.equal(audio.sender.track, track);
+    await viewer.talk("porch", null);
+    assert.equal(audio.sender.track, null);
+  });
+}
+
+test("there are no statistics without a stream", async () => {
+  const viewer = await viewing();
+  assert.equal(await viewer.stats("porch"), null);
 });
 
 test("a camera that goes takes its stream with it", async () => {
   const viewer = await watching();
-  const events = record(viewer, "streamEnded", "cameraUnavailable");
+  const events = record(viewer, "streamLost", "cameraUnavailable");
   FakeSocket.last.receive({ type: "cameraUnavailable", cameraId: "porch", clientId: "C" });
-  assert.deepEqual(events.map(({ type }) => type), ["streamEnded", "cameraUnavailable"]);
+  assert.deepEqual(events.map(({ type }) => type), ["streamLost", "cameraUnavailable"]);
   assert.equal(viewer.cameras.size, 0);
 });
 
 test("a stream outlives the connection to the server", async () => {
   const viewer = await watching();
-  const events = record(viewer, "streamEnded", "cameraAvailable", "cameraUnavailable");
+  const events = record(viewer, "streamLost", "cameraAvailable", "cameraUnavailable");
   FakeSocket.last.drop(1006);
   assert.equal(viewer.cameras.size, 1);
   tick(500);
@@ -188,10 +330,10 @@ test("after a reconnect only differences are news", async () => {
 
 test("another room is another set of cameras", async () => {
   const viewer = await watching();
-  const events = record(viewer, "streamEnded", "cameraUnavailable");
+  const events = record(viewer, "streamLost", "cameraUnavailable");
   const moving = viewer.joinRoom("yard");
   FakeSocket.last.answer("join", { type: "joined", room: "yard" });
   await moving;
-  assert.deepEqual(events.map(({ type }) => type), ["streamEnded", "cameraUnavailable"]);
+  assert.deepEqual(events.map(({ type }) => type), ["streamLost", "cameraUnavailable"]);
   assert.equal(viewer.room, "yard");
 });

@@ -1,0 +1,265 @@
+import { CancelledError, ICEFailedError, SessionFailedError, TimeoutError } from "./errors.js";
+import { Session } from "./session.js";
+import { measure } from "./stats.js";
+
+const FIRST_RETRY_MS = 500;
+const LAST_RETRY_MS = 30_000;
+
+/**
+ * @typedef {"stopped" | "cameraStopped" | "cameraUnavailable" | "failed" | "noPath" | "leftRoom" | "closed"} EndReason
+ *
+ * @typedef {object} ViewingHooks
+ * @property {(timeout: number) => Promise<unknown>} request hand the request to the server
+ * @property {() => {clientId: string, acceptsAudio: boolean} | null} find the camera, if it is in the room
+ * @property {(message: Record<string, unknown>) => boolean} send to the server
+ * @property {() => RTCPeerConnection} newPeerConnection
+ * @property {(type: string, detail: Record<string, unknown>) => void} emit
+ * @property {() => void} onGivenUp it is over: no stream came at the first try, or nobody wants it any more
+ *
+ * @typedef {object} Attempt
+ * @property {Session} session
+ * @property {Promise<MediaStream>} promise
+ * @property {(stream: MediaStream) => void} resolve
+ * @property {(error: Error) => void} reject
+ */
+
+/** One camera that is viewed: the present session with it, or the next one after that was lost. */
+export class Viewing {
+  /** @type {MediaStream | null} */
+  stream = null;
+  #cameraId;
+  #hooks;
+  /** @type {Session | null} */
+  #session = null;
+  /** @type {Attempt | null} */
+  #attempt = null;
+  /** Whether there was a stream: what was seen once is asked for again for as long as it takes. */
+  #isKept = false;
+  #failures = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #retryTimer;
+  /** @type {RTCRtpSender | null} */
+  #microphone = null;
+  /** @type {import("./stats.js").Snapshot | null} */
+  #measured = null;
+
+  /**
+   * @param {string} cameraId
+   * @param {ViewingHooks} hooks
+   */
+  constructor(cameraId, hooks) {
+    this.#cameraId = cameraId;
+    this.#hooks = hooks;
+  }
+
+  /** The session that signals or flows, if there is one. */
+  get session() {
+    return this.#session;
+  }
+
+  /**
+   * The present stream, or the next one.
+   * @param {number} timeout in milliseconds, for an attempt that is not under way yet
+   * @returns {Promise<MediaStream>}
+   */
+  next(timeout) {
+    if (this.stream) return Promise.resolve(this.stream);
+    return this.#attempt?.promise ?? this.#ask(timeout);
+  }
+
+  /**
+   * The camera is in the room, under this client id.
+   * @param {string} clientId
+   */
+  found(clientId) {
+    const session = this.#session;
+    if (!session) {
+      if (this.#isKept) this.#askAgain();
+    } else if (!this.stream) {
+      // It was asked for before it was known who it is.
+      session.peerId = clientId;
+    } else if (session.peerId !== clientId && !session.connected) {
+      session.end("failed");
+    }
+  }
+
+  /** The connection to the server is gone. @param {Error} error */
+  serverLost(error) {
+    clearTimeout(this.#retryTimer);
+    if (this.stream) this.#session?.detach();
+    else this.#fail(error, false);
+  }
+
+  /**
+   * @param {EndReason} reason
+   * @param {boolean} tell whether the camera is to hear it
+   */
+  end(reason, tell) {
+    clearTimeout(this.#retryTimer);
+    this.#isKept = false;
+    if (this.#session) this.#session.end(reason, tell);
+    else this.#hooks.onGivenUp();
+  }
+
+  /**
+   * Send this microphone track to the camera, or nothing.
+   * @param {MediaStreamTrack | null} track
+   * @returns {Promise<boolean>} whether the camera takes it
+   */
+  async talk(track) {
+    if (this.#microphone) await this.#microphone.replaceTrack(track);
+    return this.#microphone !== null;
+  }
+
+  /** How it does, since the last time that was asked. */
+  async stats() {
+    const report = await this.#session?.getStats();
+    if (!report) return null;
+    const { stats, snapshot } = measure(report, this.#measured);
+    this.#measured = snapshot;
+    return stats;
+  }
+
+  // --- asking --------------------------------------------------------------------------------------
+
+  /**
+   * @param {number} timeout
+   * @returns {Promise<MediaStream>}
+   */
+  #ask(timeout) {
+    clearTimeout(this.#retryTimer);
+    /** @type {any} */
+    const attempt = {};
+    attempt.promise = new Promise((resolve, reject) => Object.assign(attempt, { resolve, reject }));
+    this.#attempt = attempt;
+    attempt.session = this.#session = this.#newSession();
+    const isCurrent = () => this.#attempt === attempt;
+    const timer = setTimeout(() => {
+      if (!isCurrent()) return;
+      const { session } = attempt;
+      this.#fail(session.isConnecting ? noPath(this.#cameraId) : late(this.#cameraId), true);
+    }, timeout);
+    // That the request was handed over says nothing about the stream.
+    this.#hooks.request(timeout).catch((error) => {
+      if (isCurrent() && !(error instanceof TimeoutError)) this.#fail(error, false);
+    });
+    const done = () => clearTimeout(timer);
+    attempt.promise.then(done, done);
+    return attempt.promise;
+  }
+
+  #askAgain(timeout = 15_000) {
+    if (!this.#attempt) this.#ask(timeout).catch(() => {});
+  }
+
+  #newSession() {
+    const camera = this.#hooks.find();
+    /** @type {MediaStream | null} */
+    let arriving = null;
+    /** @type {Session} */
+    const session = new Session(camera?.clientId ?? "", {
+      send: this.#hooks.send,
+      newPeerConnection: this.#hooks.newPeerConnection,
+      beforeAnswer: (peer, offer) => {
+        this.#microphone = camera?.acceptsAudio ? microphoneOf(peer, offer) : null;
+      },
+      onStream: (_, stream) => {
+        arriving = stream;
+        this.#look(session, arriving);
+      },
+      onState: () => this.#look(session, arriving),
+      onEnd: (_, reason) => this.#ended(session, /** @type {EndReason} */ (reason)),
+    });
+    return session;
+  }
+
+  /**
+   * Whether there is a stream by now, or still.
+   * @param {Session} session
+   * @param {MediaStream | null} stream
+   */
+  #look(session, stream) {
+    if (session !== this.#session || !stream) return;
+    const cameraId = this.#cameraId;
+    if (this.stream) {
+      this.#hooks.emit("streamState", { cameraId, state: session.connected ? "live" : "interrupted" });
+      const camera = this.#hooks.find();
+      // Nobody can mend what can no longer signal, and the camera is there to be asked anew.
+      if (!session.connected && camera && camera.clientId !== session.peerId) session.end("failed");
+    } else if (session.connected) {
+      const attempt = this.#attempt;
+      this.#attempt = null;
+      this.#isKept = true;
+      this.#failures = 0;
+      this.#measured = null;
+      this.stream = stream;
+      this.#hooks.emit("streamReceived", { cameraId, clientId: session.peerId, stream });
+      attempt?.resolve(stream);
+    }
+  }
+
+  /**
+   * @param {Session} session
+   * @param {EndReason} reason
+   */
+  #ended(session, reason) {
+    if (session !== this.#session) return;
+    const cameraId = this.#cameraId;
+    this.#session = this.#microphone = null;
+    const attempt = this.#attempt;
+    this.#attempt = null;
+    const isOwn = reason === "stopped" || reason === "leftRoom" || reason === "closed";
+    if (isOwn || !this.#isKept) this.#hooks.onGivenUp();
+    if (this.stream) {
+      this.stream = null;
+      this.#hooks.emit("streamLost", { cameraId, reason });
+      // A camera that is gone is asked when it is back.
+      if (!isOwn && this.#isKept && this.#hooks.find()) this.#askAgain();
+    } else {
+      if (isOwn) attempt?.reject(new CancelledError(`Camera ${cameraId} is not wanted any more.`));
+      else if (reason === "noPath") attempt?.reject(noPath(cameraId));
+      else attempt?.reject(new SessionFailedError(`There is no picture of camera ${cameraId}: ${reason}.`, reason));
+      if (this.#isKept) this.#retryLater();
+    }
+  }
+
+  /**
+   * The attempt under way has failed.
+   * @param {Error} error
+   * @param {boolean} tell whether the camera is to hear it
+   */
+  #fail(error, tell) {
+    this.#attempt?.reject(error); // Of the two rejections, the first counts.
+    this.#session?.end("failed", tell);
+  }
+
+  /** Full jitter, as with lost connections: a camera that restarts is not asked by all in one instant. */
+  #retryLater() {
+    clearTimeout(this.#retryTimer);
+    const delay = Math.random() * Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures++);
+    this.#retryTimer = setTimeout(() => {
+      if (this.#hooks.find()) this.#askAgain();
+    }, delay);
+  }
+}
+
+/** @param {string} cameraId */
+const late = (cameraId) => new TimeoutError(`Camera ${cameraId} did not answer in time.`);
+
+/** @param {string} cameraId */
+const noPath = (cameraId) =>
+  new ICEFailedError(`No network path to camera ${cameraId} was found. It may take a TURN server.`);
+
+/**
+ * The sender for this side's voice, if the camera's offer has a place for it.
+ * @param {RTCPeerConnection} peer
+ * @param {RTCSessionDescriptionInit} offer
+ * @returns {RTCRtpSender | null}
+ */
+function microphoneOf(peer, { sdp = "" }) {
+  const transceiver = peer.getTransceivers().find(({ receiver }) => receiver.track?.kind === "audio");
+  const section = sdp.split(/^(?=m=)/m).find((part) => part.startsWith("m=audio")) ?? "";
+  if (!transceiver || !/^a=(sendrecv|recvonly)/m.test(section)) return null;
+  transceiver.direction = "sendrecv";
+  return transceiver.sender;
+}
