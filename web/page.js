@@ -1,22 +1,15 @@
 import { texts } from "./texts.js";
 
-export const DEFAULT_ROOM = "cctv";
-
 /** @param {string} id */
 export const element = (id) => document.getElementById(id);
 
-/**
- * A part of the page's address after the question mark.
- * @param {string} name
- * @param {string} fallback
- */
-export function fromAddress(name, fallback) {
-  return new URLSearchParams(location.search).get(name)?.trim() || fallback;
-}
+/** @param {Date} date */
+export const timeOfDay = (date) => date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 
 /** Put the texts into the elements that name one. */
 export function fillTexts() {
   for (const one of document.querySelectorAll("[data-text]")) one.textContent = texts[one.dataset.text];
+  for (const one of document.querySelectorAll("[data-label]")) one.setAttribute("aria-label", texts[one.dataset.label]);
 }
 
 /**

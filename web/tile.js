@@ -1,106 +1,179 @@
+import { timeOfDay } from "./page.js";
 import { texts } from "./texts.js";
+import { TileTools } from "./tile-tools.js";
+import { RETRIED, Watch } from "./watch.js";
 
-/** States in which the picture comes by itself when the camera or the server does. */
-const WAITING = new Set(["gone", "offline", "stopped"]);
-/** States in which only another try helps. */
-const RETRYABLE = new Set(["busy", "failed", "noAnswer", "stopped"]);
+/** A picture that has not changed for so long stands still. */
+const STILL_MS = 5_000;
 
-/** One camera that is watched: its picture, or a sentence why there is none. */
+/** One camera on the wall: its picture, or a sentence why there is none, and what can be done with it. */
 export class Tile {
-  #state = "connecting";
   #video = document.createElement("video");
-  #status = document.createElement("p");
-  #retry;
-  #sound;
+  #sentence = document.createElement("p");
+  #badge = document.createElement("span");
+  #play = textButton("play", texts.play, () => this.#start());
+  #retry = textButton("retry", texts.retry, () => this.watch.retry());
+  #tools;
+  #isBlocked = false;
+  #frames = 0;
+  #lastMoved = 0;
+  #onState;
 
   /**
+   * @param {import("/client/index.js").ViewerClient} viewer
    * @param {string} cameraId
-   * @param {{onStop: () => void, onRetry: () => void}} callbacks
+   * @param {{onState: (tile: Tile) => void, onHide: () => void, onEnlarge: () => void}} callbacks `onState`:
+   *   another state, or something began or ended for which it must go on unseen
    */
-  constructor(cameraId, { onStop, onRetry }) {
+  constructor(viewer, cameraId, { onState, onHide, onEnlarge }) {
     this.cameraId = cameraId;
+    this.#onState = onState;
     this.element = document.createElement("article");
     this.element.className = "tile";
     this.element.dataset.tile = cameraId;
-    this.element.setAttribute("aria-label", cameraId);
-    this.#video.autoplay = true;
-    this.#video.muted = true;
-    this.#video.playsInline = true;
-    this.#video.setAttribute("aria-label", cameraId);
-    this.#status.className = "tile-status";
-    this.#status.dataset.role = "tile-status";
-    const name = document.createElement("h3");
-    name.textContent = cameraId;
-    this.#retry = button("retry", texts.retry, texts.retryLabel(cameraId), onRetry);
-    this.#sound = button("sound", texts.unmute, texts.unmuteLabel(cameraId), () => this.#toggleSound());
-    const close = button("close", texts.stop, texts.stopLabel(cameraId), onStop);
-    const picture = document.createElement("div");
-    picture.className = "picture";
-    picture.append(this.#video, this.#status);
-    const foot = document.createElement("div");
-    foot.className = "tile-bar";
-    foot.append(name, this.#retry, this.#sound, close);
-    this.element.append(picture, foot);
-    this.show("connecting");
-  }
-
-  get isLive() {
-    return this.#state === "live";
-  }
-
-  get isWaiting() {
-    return WAITING.has(this.#state);
-  }
-
-  /** @param {keyof typeof texts.tile} state */
-  show(state) {
-    this.#state = state;
-    this.element.dataset.state = state;
-    this.#status.textContent = texts.tile[state];
-    this.#retry.hidden = !RETRYABLE.has(state);
-    if (state !== "live") {
-      this.#video.srcObject = null;
-      this.#sound.hidden = true;
-    }
-  }
-
-  /** @param {MediaStream} stream */
-  play(stream) {
-    this.show("live");
-    this.#video.srcObject = stream;
-    this.#sound.hidden = stream.getAudioTracks().length === 0;
-    // Muted video may always play; a tile that was unmuted before may need to be muted for that.
-    this.#video.play().catch(() => {
-      this.#setMuted(true);
-      this.#video.play().catch(() => {});
+    this.watch = new Watch(viewer, cameraId, () => this.#show());
+    this.#tools = new TileTools(this, viewer, {
+      onHide,
+      onEnlarge,
+      onBusy: () => onState(this),
     });
+    this.#build();
+    this.#still = setInterval(() => this.#lookWhetherItMoves(), 1000);
+    this.#show();
   }
 
+  /** @type {ReturnType<typeof setInterval>} */
+  #still;
+
+  get video() {
+    return this.#video;
+  }
+
+  /** How it stands: what the watch says, or that the browser does not play. */
+  get state() {
+    return this.#isBlocked && this.watch.stream ? "blocked" : this.watch.state;
+  }
+
+  /** Since when the camera is gone, as a time of the day, or "". */
+  get goneSince() {
+    return this.watch.goneSince ? timeOfDay(this.watch.goneSince) : "";
+  }
+
+  /** Whether it must go on though nobody looks: it is heard, recorded, floats, or somebody talks. */
+  get isBusy() {
+    return this.#tools.isBusy;
+  }
+
+  /** What its buttons do, for the keyboard. */
+  get tools() {
+    return this.#tools;
+  }
+
+  /**
+   * What the camera says about itself.
+   * @param {Record<string, any>} [meta]
+   */
+  describe(meta = {}) {
+    const name = typeof meta.name === "string" && meta.name.trim() ? meta.name.trim() : this.cameraId;
+    this.name = name;
+    this.element.querySelector("h3").textContent = name;
+    this.#video.setAttribute("aria-label", name);
+    this.#tools.describe(name, meta.acceptsAudio === true);
+    this.#show();
+  }
+
+  /** It is taken off the wall. */
   remove() {
+    clearInterval(this.#still);
+    this.#tools.dispose();
+    this.watch.rest();
     this.#video.srcObject = null;
     this.element.remove();
   }
 
-  #toggleSound() {
-    this.#setMuted(!this.#video.muted);
+  #build() {
+    Object.assign(this.#video, { autoplay: true, muted: true, playsInline: true, disableRemotePlayback: true });
+    const name = document.createElement("h3");
+    const head = document.createElement("div");
+    head.className = "tile-head";
+    this.#badge.className = "badge";
+    head.append(name, this.#badge);
+    this.#sentence.dataset.role = "tile-status";
+    const message = document.createElement("div");
+    message.className = "tile-message";
+    message.append(this.#sentence, this.#play, this.#retry);
+    this.element.append(this.#video, message, head, this.#tools.element);
+    this.name = name.textContent = this.cameraId;
+    this.#tools.describe(this.cameraId, false);
   }
 
-  /** @param {boolean} muted */
-  #setMuted(muted) {
-    this.#video.muted = muted;
-    this.#sound.textContent = muted ? texts.unmute : texts.mute;
-    const label = muted ? texts.unmuteLabel : texts.muteLabel;
-    this.#sound.setAttribute("aria-label", label(this.cameraId));
+  #show() {
+    const { stream } = this.watch;
+    // The last picture stays, greyed out, until there is another one.
+    if (stream && this.#video.srcObject !== stream) {
+      this.#video.srcObject = stream;
+      this.#lastMoved = performance.now();
+      this.#start();
+      this.#video.requestVideoFrameCallback?.(() => this.#firstFrame(stream));
+    }
+    const { state } = this;
+    this.element.dataset.state = state;
+    this.element.setAttribute("aria-label", texts.tileLabel(this.name, texts.stateName[state](this.goneSince)));
+    this.#badge.textContent = texts.stateName[state](this.goneSince);
+    this.#sentence.textContent = texts.stateSentence[state](this.goneSince);
+    this.#play.hidden = state !== "blocked";
+    this.#retry.hidden = !RETRIED.has(state);
+    this.#retry.setAttribute("aria-label", texts.retryLabel(this.name));
+    this.#tools.follow(stream);
+    this.#onState(this);
+  }
+
+  /** Play; what is muted may, in most browsers, without anybody's press. */
+  async #start() {
+    const { stream } = this.watch;
+    try {
+      await this.#video.play();
+      this.#isBlocked = false;
+    } catch (error) {
+      if (stream !== this.watch.stream || error.name !== "NotAllowedError") return;
+      if (!this.#video.muted) {
+        this.#tools.mute();
+        return this.#start();
+      }
+      this.#isBlocked = true;
+    }
+    this.#show();
+  }
+
+  /** @param {MediaStream} stream */
+  #firstFrame(stream) {
+    if (stream === this.watch.stream) this.#tools.firstFrame(performance.now() - this.watch.askedAt);
+  }
+
+  #lookWhetherItMoves() {
+    // Browsers draw nothing in windows that nobody sees.
+    if (!this.watch.stream || this.#isBlocked || document.visibilityState !== "visible") {
+      this.#lastMoved = performance.now();
+      return;
+    }
+    const { totalVideoFrames } = this.#video.getVideoPlaybackQuality();
+    if (totalVideoFrames !== this.#frames) this.#lastMoved = performance.now();
+    this.#frames = totalVideoFrames;
+    this.watch.moves(performance.now() - this.#lastMoved < STILL_MS);
   }
 }
 
-function button(action, text, label, onClick) {
-  const made = document.createElement("button");
-  made.type = "button";
-  made.className = "button small";
-  made.dataset.action = action;
-  made.textContent = text;
-  made.setAttribute("aria-label", label);
-  made.addEventListener("click", onClick);
-  return made;
+/**
+ * @param {string} action
+ * @param {string} text
+ * @param {() => void} onClick
+ */
+function textButton(action, text, onClick) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button small";
+  button.dataset.action = action;
+  button.textContent = text;
+  button.addEventListener("click", onClick);
+  return button;
 }

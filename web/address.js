@@ -1,0 +1,42 @@
+import { LAYOUTS } from "./layout.js";
+
+/** The room of an address that names none. */
+export const DEFAULT_ROOM = "cctv";
+
+/**
+ * What an address says is on screen.
+ * @typedef {object} View
+ * @property {string} room
+ * @property {string[] | null} cameras in their order; null for all that are in the room
+ * @property {string | null} layout one of `LAYOUTS`, or null where it says nothing
+ * @property {string | null} focus the camera that is large
+ */
+
+/**
+ * @param {string} search the part of an address from its question mark on
+ * @returns {View}
+ */
+export function parseAddress(search) {
+  const fields = new URLSearchParams(search);
+  const layout = fields.get("layout") ?? "";
+  return {
+    room: fields.get("room")?.trim() || DEFAULT_ROOM,
+    // `?camera=` alone is a wall from which everything was taken away.
+    cameras: fields.has("camera") ? [...new Set(fields.getAll("camera").filter(Boolean))] : null,
+    layout: LAYOUTS.includes(layout) ? layout : null,
+    focus: fields.get("focus"),
+  };
+}
+
+/**
+ * The address that opens this view.
+ * @param {View} view
+ * @returns {string}
+ */
+export function formatAddress({ room, cameras, layout, focus }) {
+  const fields = new URLSearchParams({ room });
+  for (const cameraId of cameras?.length === 0 ? [""] : (cameras ?? [])) fields.append("camera", cameraId);
+  if (layout && layout !== "fit") fields.set("layout", layout);
+  if (focus) fields.set("focus", focus);
+  return `/?${fields}`;
+}

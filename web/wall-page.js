@@ -1,0 +1,231 @@
+import { RECONNECT_CODES, ViewerClient } from "/client/index.js";
+
+import { formatAddress, parseAddress } from "./address.js";
+import { Arrangement } from "./arrangement.js";
+import { CameraList } from "./camera-list.js";
+import { listenToKeys } from "./keyboard.js";
+import { LAYOUTS } from "./layout.js";
+import { recall, remember } from "./memory.js";
+import { Gathered } from "./notices.js";
+import { element, fillTexts, showStatus } from "./page.js";
+import { texts } from "./texts.js";
+import { rememberToken, token } from "./token.js";
+import { Wall } from "./wall.js";
+
+const RETRY_MS = 5_000;
+/** Nobody tells how many watch; it is asked now and then. */
+const COUNT_MS = 10_000;
+const WIDE = "(min-width: 64rem)";
+
+const view = parseAddress(location.search);
+const { room } = view;
+const memory = recall(`wall:${room}`) ?? {};
+const arrangement = new Arrangement(view.cameras ?? memory.cameras ?? null, memory.order ?? []);
+arrangement.focus = view.focus;
+const viewer = new ViewerClient({ room, token: token() });
+/** How many watch each camera. @type {Map<string, number>} */
+let viewers = new Map();
+/** Why there is no connection. @type {"" | "unreachable" | "unauthorized" | "refused"} */
+let problem = "";
+
+const list = new CameraList(element("cameras"), (cameraId) => {
+  if (wall.tiles.has(cameraId)) wall.hide(cameraId);
+  else wall.show(cameraId);
+});
+const layout = view.layout ?? (LAYOUTS.includes(memory.layout) ? memory.layout : "fit");
+const wall = new Wall(element("stage"), element("wall"), viewer, arrangement, layout, (tile) => {
+  // The first news come while it is made.
+  queueMicrotask(tile ? refresh : changed);
+});
+
+// --- what is shown ------------------------------------------------------------------------------------
+
+function refresh() {
+  list.update(viewer.cameras, wall.tiles, viewers);
+  const isEmpty = wall.tiles.size === 0;
+  const isAnyThere = viewer.cameras.size > 0;
+  // Before the first list has come, "no cameras" would be a guess.
+  element("no-cameras").hidden = !isEmpty || isAnyThere || viewer.state !== "connected";
+  element("none-shown").hidden = !isEmpty || !isAnyThere;
+  element("server-away").hidden = !isEmpty || isAnyThere || problem !== "unreachable";
+  element("token-form").hidden = problem !== "unauthorized";
+  element("wall").hidden = isEmpty;
+  element("show-all").hidden = arrangement.isAll;
+}
+
+let remembered = JSON.stringify(toRemember());
+
+function toRemember() {
+  return { cameras: arrangement.chosen, order: arrangement.order, layout: wall.layout };
+}
+
+/** What is on the wall has changed. */
+function changed() {
+  refresh();
+  const { chosen, focus } = arrangement;
+  history.replaceState(null, "", formatAddress({ room, cameras: chosen, layout: wall.layout, focus }));
+  for (const button of element("layouts").querySelectorAll("button")) {
+    button.setAttribute("aria-pressed", String(button.dataset.layout === wall.layout && !focus));
+  }
+  const now = JSON.stringify(toRemember());
+  // Who only opens a link keeps the wall that this device remembers.
+  if (now !== remembered) remember(`wall:${room}`, toRemember());
+  remembered = now;
+}
+
+// --- what the viewer says -----------------------------------------------------------------------------
+
+const up = new Gathered(texts.cameraUp, texts.camerasUp);
+const down = new Gathered(texts.cameraDown, texts.camerasDown);
+
+viewer.on("cameraAvailable", (camera) => {
+  up.add(camera.cameraId);
+  wall.appeared(camera);
+  refresh();
+  countViewers();
+});
+
+viewer.on("cameraUnavailable", ({ cameraId }) => {
+  down.add(cameraId);
+  wall.tiles.get(cameraId)?.watch.disappeared();
+  refresh();
+});
+
+viewer.on("streamReceived", ({ cameraId, stream }) => wall.tiles.get(cameraId)?.watch.received(stream));
+viewer.on("streamLost", ({ cameraId, reason }) => wall.tiles.get(cameraId)?.watch.lost(reason));
+viewer.on("streamState", ({ cameraId, state }) => {
+  wall.tiles.get(cameraId)?.watch.interrupted(state === "interrupted");
+});
+
+viewer.on("welcome", ({ authenticated }) => {
+  element("open-note").hidden = authenticated !== false;
+});
+
+viewer.on("roomJoined", () => {
+  problem = "";
+  showStatus("connected", texts.connected);
+  for (const { watch } of wall.tiles.values()) watch.returned();
+  refresh();
+});
+
+viewer.on("disconnected", ({ code, willReconnect }) => {
+  for (const { watch } of wall.tiles.values()) watch.serverLost();
+  if (!willReconnect) ended(code);
+});
+viewer.on("reconnecting", () => showStatus("reconnecting", texts.reconnecting));
+viewer.on("error", (error) => console.warn(error));
+
+/** @param {number} code with which the server has closed the connection for good */
+function ended(code) {
+  const isUnauthorized = [4401, 4403, 4408].includes(code);
+  problem = isUnauthorized ? "unauthorized" : "refused";
+  showStatus("failed", isUnauthorized ? texts.tokenNeeded : texts.refused);
+  refresh();
+}
+
+async function countViewers() {
+  if (viewer.state !== "connected" || document.visibilityState !== "visible") return;
+  try {
+    const cameras = await viewer.getAvailableCameras();
+    viewers = new Map(cameras.map((camera) => [camera.cameraId, camera.viewers ?? 0]));
+    refresh();
+  } catch {
+    // The connection is gone, and with it the question.
+  }
+}
+
+async function connect() {
+  try {
+    await viewer.connect();
+  } catch (error) {
+    if (error.name === "InvalidMessageError") {
+      showStatus("failed", texts.badName);
+    } else if (error.name === "UnauthorizedError") {
+      ended(4401);
+    } else if (RECONNECT_CODES.has(error.closeCode)) {
+      problem = "unreachable";
+      showStatus("reconnecting", texts.unreachable);
+      setTimeout(connect, RETRY_MS);
+      refresh();
+    } else {
+      ended(error.closeCode);
+    }
+  }
+}
+
+// --- what the person does -----------------------------------------------------------------------------
+
+function buildLayouts() {
+  for (const one of LAYOUTS) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.dataset.layout = one;
+    button.textContent = texts.layout(one);
+    button.setAttribute("aria-label", texts.layoutLabel(one));
+    button.addEventListener("click", () => wall.setLayout(one));
+    element("layouts").append(button);
+  }
+}
+
+/** @param {boolean} isOpen */
+function showSide(isOpen) {
+  element("side").hidden = !isOpen;
+  element("side-toggle").setAttribute("aria-expanded", String(isOpen));
+}
+
+element("side-toggle").addEventListener("click", () => {
+  const isOpen = element("side").hidden;
+  showSide(isOpen);
+  remember("side", isOpen);
+});
+for (const button of document.querySelectorAll("[data-show-all]")) {
+  button.addEventListener("click", () => wall.showAll());
+}
+element("help").addEventListener("click", () => element("help-dialog").showModal());
+element("help-close").addEventListener("click", () => element("help-dialog").close());
+element("characters").checked = recall("characters") ?? true;
+element("characters").addEventListener("change", () => remember("characters", element("characters").checked));
+element("token-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  rememberToken(element("token").value.trim());
+  viewer.options.token = token();
+  problem = "";
+  showStatus("connecting", texts.connecting);
+  refresh();
+  connect();
+});
+element("room-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  location.assign(`/?${new URLSearchParams({ room: element("other-room").value })}`);
+});
+listenToKeys(wall, arrangement, {
+  areOn: () => element("characters").checked,
+  help: () => element("help-dialog").showModal(),
+});
+window.addEventListener("beforeunload", (event) => {
+  if ([...wall.tiles.values()].some(({ tools }) => tools.isRecording)) event.preventDefault();
+});
+window.addEventListener("pagehide", () => viewer.close());
+document.addEventListener("visibilitychange", countViewers);
+setInterval(countViewers, COUNT_MS);
+
+// --- at first -----------------------------------------------------------------------------------------
+
+fillTexts();
+document.title = texts.wallTitle(room);
+element("room-name").textContent = texts.room(room);
+for (const link of document.querySelectorAll("[data-camera-link]")) {
+  link.href = `/camera.html?room=${encodeURIComponent(room)}`;
+}
+element("camera-command").textContent = texts.cameraCommand(location, room);
+for (const [keys, meaning] of texts.shortcuts) {
+  const term = document.createElement("dt");
+  term.textContent = keys;
+  const description = document.createElement("dd");
+  description.textContent = meaning;
+  element("shortcuts").append(term, description);
+}
+buildLayouts();
+showSide(recall("side") ?? matchMedia(WIDE).matches);
+showStatus("connecting", texts.connecting);
+connect();

@@ -1,0 +1,183 @@
+/**
+ * How it stands with one camera on the wall.
+ * @typedef {"paused" | "connecting" | "live" | "noSignal" | "reconnecting" | "gone" | "absent" | "offline"
+ *   | "stopped" | "busy" | "noAnswer" | "failed" | "relayNeeded" | "relayFailed"} WatchState
+ */
+
+/** States in which the camera is asked again by and by. */
+export const RETRIED = new Set(["stopped", "busy", "noAnswer", "failed", "relayNeeded", "relayFailed"]);
+const FIRST_RETRY_MS = 4_000;
+const LAST_RETRY_MS = 30_000;
+
+/**
+ * One camera that a person wants to see, through all that happens to it: asked for, lost, found again, and
+ * left alone while nobody looks. The viewer asks again for a stream that it once had; this also asks for
+ * those that it never had, and knows why there is no picture.
+ */
+export class Watch {
+  /** @type {import("/client/index.js").ViewerClient} */
+  #viewer;
+  #onChange;
+  #isWanted = false;
+  #wasSeen = false;
+  #attempt = 0;
+  /** Counts requests, so that the answer to an older one can tell. */
+  #request = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #retryTimer;
+
+  /**
+   * @param {import("/client/index.js").ViewerClient} viewer
+   * @param {string} cameraId
+   * @param {(watch: Watch) => void} onChange of state or stream
+   */
+  constructor(viewer, cameraId, onChange) {
+    this.cameraId = cameraId;
+    this.#viewer = viewer;
+    this.#onChange = onChange;
+    /** @type {WatchState} */
+    this.state = "paused";
+    /** @type {MediaStream | null} */
+    this.stream = null;
+    /** When the camera went, if it was seen before. @type {Date | null} */
+    this.goneSince = null;
+    /** When the picture was asked for, by the clock of `performance`. */
+    this.askedAt = 0;
+  }
+
+  /** Somebody looks: ask for the picture. */
+  want() {
+    if (this.#isWanted) return;
+    this.#isWanted = true;
+    this.retry();
+  }
+
+  /** Nobody looks: let the camera rest. */
+  rest() {
+    if (!this.#isWanted) return;
+    this.#isWanted = false;
+    this.#request++;
+    clearTimeout(this.#retryTimer);
+    this.stream = null;
+    this.#viewer.stopViewing(this.cameraId);
+    this.#become("paused");
+  }
+
+  /** Ask again now. */
+  retry() {
+    this.#attempt = 0;
+    this.#ask("connecting");
+  }
+
+  // --- what the viewer says ------------------------------------------------------------------------
+
+  /** The camera has come into the room. */
+  appeared() {
+    this.#wasSeen = true;
+    this.goneSince = null;
+    this.returned();
+  }
+
+  /** This client has come into the room. */
+  returned() {
+    if (this.#isWanted && !this.stream) this.retry();
+  }
+
+  /** The camera has left the room. */
+  disappeared() {
+    this.goneSince = new Date();
+    // A picture that still flows, after both have lost the server, is better than a sentence.
+    if (this.#isWanted && !this.stream) this.#become("gone");
+  }
+
+  /** The connection to the server is gone. */
+  serverLost() {
+    if (!this.#isWanted || this.stream) return;
+    clearTimeout(this.#retryTimer);
+    this.#become("offline");
+  }
+
+  /** @param {MediaStream} stream */
+  received(stream) {
+    if (!this.#isWanted) return;
+    this.#wasSeen = true;
+    clearTimeout(this.#retryTimer);
+    this.#attempt = 0;
+    this.stream = stream;
+    this.#become("live");
+  }
+
+  /** @param {string} reason */
+  lost(reason) {
+    if (!this.#isWanted) return;
+    this.stream = null;
+    /** @type {Record<string, WatchState>} */
+    const states = { cameraStopped: "stopped", cameraUnavailable: "gone" };
+    this.#ask(states[reason] ?? "reconnecting");
+  }
+
+  /** @param {boolean} isInterrupted whether packets come no more, which may pass */
+  interrupted(isInterrupted) {
+    if (this.stream) this.#become(isInterrupted ? "reconnecting" : "live");
+  }
+
+  /** @param {boolean} isMoving whether the picture has changed of late */
+  moves(isMoving) {
+    if (this.state === (isMoving ? "noSignal" : "live")) this.#become(isMoving ? "live" : "noSignal");
+  }
+
+  // --- asking --------------------------------------------------------------------------------------
+
+  /** @param {WatchState} state until it is answered */
+  async #ask(state) {
+    clearTimeout(this.#retryTimer);
+    const request = ++this.#request;
+    this.askedAt = performance.now();
+    this.#become(state);
+    try {
+      const stream = await this.#viewer.requestStream(this.cameraId);
+      if (request !== this.#request) return;
+      if (stream !== this.stream) this.received(stream);
+    } catch (error) {
+      if (request === this.#request && !this.stream) this.#failed(error);
+    }
+  }
+
+  /** @param {any} error */
+  #failed(error) {
+    const state = this.#stateAfter(error);
+    if (state === "gone") this.goneSince ??= new Date();
+    if (RETRIED.has(state)) {
+      const delay = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#attempt++);
+      this.#retryTimer = setTimeout(() => this.#ask(state), delay);
+    }
+    this.#become(state);
+  }
+
+  /**
+   * @param {any} error
+   * @returns {WatchState}
+   */
+  #stateAfter(error) {
+    const { cameras, state, welcome } = this.#viewer;
+    if (state !== "connected" || error.name === "ConnectionError") return "offline";
+    if (error.name === "CameraNotFoundError" || !cameras.has(this.cameraId)) {
+      return this.#wasSeen ? "gone" : "absent";
+    }
+    if (error.name === "CameraBusyError") return "busy";
+    if (error.name === "ICEFailedError") return hasRelay(welcome?.iceServers) ? "relayFailed" : "relayNeeded";
+    if (error.reason === "cameraStopped" || this.state === "stopped") return "stopped";
+    return error.name === "TimeoutError" ? "noAnswer" : "failed";
+  }
+
+  /** @param {WatchState} state */
+  #become(state) {
+    this.state = state;
+    this.#onChange(this);
+  }
+}
+
+/** @param {RTCIceServer[]} [servers] */
+function hasRelay(servers = []) {
+  return servers.flatMap(({ urls }) => urls).some((url) => /^turns?:/.test(url));
+}
