@@ -3,6 +3,7 @@ import { RECONNECT_CODES, ViewerClient } from "/client/index.js";
 import { formatAddress, parseAddress } from "./address.js";
 import { Arrangement } from "./arrangement.js";
 import { CameraList } from "./camera-list.js";
+import { deviceName } from "./device-name.js";
 import { listenToKeys } from "./keyboard.js";
 import { LAYOUTS } from "./layout.js";
 import { recall, remember } from "./memory.js";
@@ -22,7 +23,7 @@ const { room } = view;
 const memory = recall(`wall:${room}`) ?? {};
 const arrangement = new Arrangement(view.cameras ?? memory.cameras ?? null, memory.order ?? []);
 arrangement.focus = view.focus;
-const viewer = new ViewerClient({ room, token: token() });
+const viewer = new ViewerClient({ room, token: token(), meta: { name: deviceName(navigator.userAgent) } });
 /** How many watch each camera. @type {Map<string, number>} */
 let viewers = new Map();
 /** Why there is no connection. @type {"" | "unreachable" | "unauthorized" | "refused"} */

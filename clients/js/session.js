@@ -57,7 +57,7 @@ export class Session {
 
   /** Whether the two have agreed, and are looking for a path. @returns {boolean} */
   get isConnecting() {
-    return !this.connected && this.#peer?.remoteDescription != null;
+    return !this.#wasConnected && this.#peer?.remoteDescription != null;
   }
 
   /** @returns {Promise<RTCStatsReport> | undefined} */

@@ -96,7 +96,7 @@ export class ViewerClient extends WebRTCCCTVClient {
         this.#sessionWith(message.sender)?.addCandidate(message.candidate);
         break;
       case "bye":
-        this.#sessionWith(message.sender)?.end(message.reason === "failed" ? "failed" : "cameraStopped");
+        this.#onBye(message);
         break;
     }
   }
@@ -157,6 +157,15 @@ export class ViewerClient extends WebRTCCCTVClient {
     const session = this.#sessionWith(clientId);
     if (session && !session.detached) session.end("cameraUnavailable");
     return isNews;
+  }
+
+  /** @param {Record<string, any>} message */
+  #onBye({ sender, reason }) {
+    const session = this.#sessionWith(sender);
+    if (!session) return;
+    // What cameras say is for people, save these two words; one that gives up before anything flowed found no path.
+    if (reason !== "cameraStopped" && session.isConnecting) session.end("noPath");
+    else session.end(reason === "failed" ? "failed" : "cameraStopped");
   }
 
   // --- watching ------------------------------------------------------------------------------------

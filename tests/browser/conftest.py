@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, WebSocketRoute, sync_playwright
 
 from tests.browser.chromium import find_chromium
 from tests.processes import Server
@@ -78,6 +78,7 @@ def open_page(browser: Browser, shared_server: Server) -> Iterator[OpenPage]:
         of: Server = shared_server,
         script: str | None = None,
         allowed: str | None = None,
+        route: Callable[[WebSocketRoute], None] | None = None,
         **options: Any,
     ) -> Page:
         context = browser.new_context(**options)
@@ -87,6 +88,8 @@ def open_page(browser: Browser, shared_server: Server) -> Iterator[OpenPage]:
         watched.watch(page, of.url, allowed)
         if script is not None:
             page.add_init_script(script)
+        if route is not None:
+            page.route_web_socket("**/ws*", route)
         page.goto(of.url + path)
         return page
 

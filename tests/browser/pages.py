@@ -20,10 +20,20 @@ def start_camera(page: Page) -> None:
     expect(page.locator("#status")).to_have_attribute("data-state", "connected")
 
 
-def watch(page: Page, camera_id: str) -> Locator:
-    """Choose a camera of the list, and return its video."""
-    page.locator(f'[data-camera="{camera_id}"] [data-action="watch"]').click()
+def watched(page: Page, camera_id: str) -> Locator:
+    """The video of a camera on the wall, once it is live."""
+    expect(tile(page, camera_id)).to_have_attribute("data-state", "live")
     return video_of(page, camera_id)
+
+
+def tile(page: Page, camera_id: str) -> Locator:
+    """The place of a camera on the wall."""
+    return page.locator(f'[data-tile="{camera_id}"]')
+
+
+def item(page: Page, camera_id: str) -> Locator:
+    """The line of a camera in the list beside the wall."""
+    return page.locator(f'[data-camera="{camera_id}"]')
 
 
 def video_of(page: Page, camera_id: str) -> Locator:

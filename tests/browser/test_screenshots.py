@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage
-from tests.browser.pages import expect_moving_picture, start_camera, watch
+from tests.browser.pages import expect_moving_picture, start_camera, watched
 from tests.processes import REPOSITORY, Server, command, script
 
 DESKTOP = {"width": 1280, "height": 800}
@@ -55,7 +55,7 @@ def test_screenshots(
         garden.wait_for_line("Camera garden is in room")
         viewer = open_page(f"/?room={room}", **look)
         for camera_id in ("garden", "porch"):
-            expect_moving_picture(viewer, watch(viewer, camera_id))
+            expect_moving_picture(viewer, watched(viewer, camera_id))
         expect(camera.locator("#viewers")).to_have_attribute("data-count", "1")
         name = {("desktop", "dark"): "viewer", ("phone", "dark"): "viewer-phone"}.get((size, scheme))
         save(viewer, directory, f"{name or f'viewer-{size}-{scheme}'}.png", tmp_path)

@@ -178,6 +178,15 @@ test("no path at all is an error of its own, and nothing is kept", async () => {
   assert.equal(requests(), 1);
 });
 
+test("a camera that gives up before anything flows found no path, too", async () => {
+  const viewer = await viewing();
+  const request = viewer.requestStream("porch");
+  FakeSocket.last.receive(OFFER);
+  await settle();
+  FakeSocket.last.receive({ type: "bye", sender: "C", reason: "no media path was found" });
+  await assert.rejects(request, { name: "ICEFailedError" });
+});
+
 test("a time-out while paths are tried is no path, too", async () => {
   const viewer = await viewing();
   const request = viewer.requestStream("porch");

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, test } from "node:test";
 
 import { formatAddress, parseAddress } from "../../web/address.js";
 import { Arrangement } from "../../web/arrangement.js";
+import { deviceName } from "../../web/device-name.js";
 import { LAYOUTS, gridFor, neighbour } from "../../web/layout.js";
 import { Watch } from "../../web/watch.js";
 import { begin, end, settle, tick } from "./fakes.js";
@@ -264,3 +265,16 @@ test("without a server a picture that flows is kept, and what is missing waits",
   watch.returned();
   assert.equal(watch.state, "connecting");
 });
+
+// --- what a viewer calls itself -----------------------------------------------------------------------
+
+for (const [userAgent, name] of [
+  ["Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0", "Firefox on Android"],
+  ["Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36", "Chrome on Linux"],
+  ["Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140.0 Safari/537.36 Edg/140.0", "Edge on Windows"],
+  ["Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Mobile/1 Safari/604.1", "Safari on iPhone"],
+  ["Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15) Version/18.0 Safari/605.1.15", "Safari on macOS"],
+  ["", "Browser"],
+]) {
+  test(`a viewer calls itself ${name}`, () => assert.equal(deviceName(userAgent), name));
+}
