@@ -1,9 +1,7 @@
 /** How many pictures are on the screen at once; the others are reached by scrolling. */
 export const LAYOUTS = ["1", "4", "9", "16", "fit"];
 
-const ASPECT = 16 / 9;
-/** Where there is room, tiles are as high as older cameras' pictures. */
-const HIGHEST_ASPECT = 4 / 3;
+export const ASPECT = 16 / 9;
 const GAP = 8;
 /** Below this nothing can be recognised, so that "fit" scrolls rather than shrink further. */
 const LEAST_WIDTH = 140;
@@ -20,10 +18,14 @@ const LEAST_WIDTH = 140;
  * @param {number} count of tiles
  * @param {number} width
  * @param {number} height
+ * @param {number} [aspect] of the highest picture: where there is room, tiles are as high
  * @returns {Grid}
  */
-export function gridFor(layout, count, width, height) {
-  if (layout !== "fit") return gridOf(Math.sqrt(Number(layout)), Math.sqrt(Number(layout)), width, height);
+export function gridFor(layout, count, width, height, aspect = ASPECT) {
+  if (layout !== "fit") {
+    const side = Math.sqrt(Number(layout));
+    return gridOf(side, side, width, height, aspect);
+  }
   const most = Math.max(1, Math.min(count, Math.floor((width + GAP) / (LEAST_WIDTH + GAP))));
   let [best, largest] = [most, 0];
   for (let columns = most; columns > 0; columns--) {
@@ -31,7 +33,7 @@ export function gridFor(layout, count, width, height) {
     const pictureWidth = Math.min(share(width, columns), share(height, rows) * ASPECT);
     if (pictureWidth >= largest) [best, largest] = [columns, pictureWidth];
   }
-  return gridOf(best, Math.ceil(count / best), width, height);
+  return gridOf(best, Math.ceil(count / best), width, height, aspect);
 }
 
 /** What each of several gets of a length. */
@@ -42,12 +44,13 @@ const share = (length, count) => (length - GAP * (count - 1)) / count;
  * @param {number} rows that must be on the screen
  * @param {number} width
  * @param {number} height
+ * @param {number} aspect
  * @returns {Grid}
  */
-function gridOf(columns, rows, width, height) {
+function gridOf(columns, rows, width, height, aspect) {
   const tileWidth = share(width, columns);
   const least = Math.min(LEAST_WIDTH, tileWidth) / ASPECT;
-  return { columns, height: Math.floor(Math.max(least, Math.min(share(height, rows), tileWidth / HIGHEST_ASPECT))) };
+  return { columns, height: Math.floor(Math.max(least, Math.min(share(height, rows), tileWidth / aspect))) };
 }
 
 /**

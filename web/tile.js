@@ -109,7 +109,6 @@ export class Tile {
 
   #show() {
     const { stream } = this.watch;
-    // The last picture stays, greyed out, until there is another one.
     if (stream && this.#video.srcObject !== stream) {
       this.#video.srcObject = stream;
       this.#lastMoved = performance.now();

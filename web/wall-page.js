@@ -16,6 +16,7 @@ import { Wall } from "./wall.js";
 const RETRY_MS = 5_000;
 /** Nobody tells how many watch; it is asked now and then. */
 const COUNT_MS = 10_000;
+const GATHER_MS = 500;
 const WIDE = "(min-width: 64rem)";
 
 const view = parseAddress(location.search);
@@ -83,7 +84,7 @@ viewer.on("cameraAvailable", (camera) => {
   up.add(camera.cameraId);
   wall.appeared(camera);
   refresh();
-  countViewers();
+  countSoon();
 });
 
 viewer.on("cameraUnavailable", ({ cameraId }) => {
@@ -92,7 +93,10 @@ viewer.on("cameraUnavailable", ({ cameraId }) => {
   refresh();
 });
 
-viewer.on("streamReceived", ({ cameraId, stream }) => wall.tiles.get(cameraId)?.watch.received(stream));
+viewer.on("streamReceived", ({ cameraId, stream }) => {
+  wall.tiles.get(cameraId)?.watch.received(stream);
+  countSoon();
+});
 viewer.on("streamLost", ({ cameraId, reason }) => wall.tiles.get(cameraId)?.watch.lost(reason));
 viewer.on("streamState", ({ cameraId, state }) => {
   wall.tiles.get(cameraId)?.watch.interrupted(state === "interrupted");
@@ -120,8 +124,16 @@ viewer.on("error", (error) => console.warn(error));
 function ended(code) {
   const isUnauthorized = [4401, 4403, 4408].includes(code);
   problem = isUnauthorized ? "unauthorized" : "refused";
-  showStatus("failed", isUnauthorized ? texts.tokenNeeded : texts.refused);
+  showStatus("failed", isUnauthorized ? texts.tokenTitle : texts.refused);
   refresh();
+}
+
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let counting;
+
+function countSoon() {
+  clearTimeout(counting);
+  counting = setTimeout(countViewers, GATHER_MS);
 }
 
 async function countViewers() {

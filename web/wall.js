@@ -1,5 +1,5 @@
 import { makeDraggable } from "./drag.js";
-import { gridFor } from "./layout.js";
+import { ASPECT, gridFor } from "./layout.js";
 import { announce } from "./notices.js";
 import { Sight } from "./sight.js";
 import { texts } from "./texts.js";
@@ -165,6 +165,7 @@ export class Wall {
     this.tiles.set(cameraId, tile);
     tile.describe(this.#viewer.cameras.get(cameraId)?.meta);
     this.#element.append(tile.element);
+    tile.video.addEventListener("resize", () => this.#resize());
     this.#sight.watch(tile.element);
   }
 
@@ -196,7 +197,10 @@ export class Wall {
     const { paddingLeft, paddingRight, paddingTop, paddingBottom } = getComputedStyle(this.#stage);
     const width = this.#stage.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight);
     const height = this.#stage.clientHeight - parseFloat(paddingTop) - parseFloat(paddingBottom);
-    const grid = gridFor(this.#layout, this.tiles.size, width, height);
+    const aspects = [...this.tiles.values()].map(({ video }) => video.videoWidth / video.videoHeight || ASPECT);
+    // Upright pictures of phones must not make the wall of all others a wall of columns.
+    const aspect = Math.max(4 / 3, Math.min(ASPECT, ...aspects));
+    const grid = gridFor(this.#layout, this.tiles.size, width, height, aspect);
     this.#columns = this.#arrangement.focus ? Infinity : grid.columns;
     this.#element.style.setProperty("--columns", String(grid.columns));
     this.#element.style.setProperty("--tile-height", `${grid.height}px`);

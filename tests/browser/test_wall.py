@@ -439,7 +439,7 @@ def test_a_token_that_is_wanted_is_asked_for(open_page: OpenPage, shared_server:
     with camera(shared_server, room, "porch"):
         viewer = open_page(f"/?room={room}#token=wrong", route=check)
         expect(viewer.locator("#token-form")).to_be_visible()
-        expect(viewer.locator("#status")).to_contain_text("valid token")
+        expect(viewer.locator("#status")).to_contain_text("token is needed")
         expect(viewer).not_to_have_url(re.compile("token"))
         viewer.fill("#token", "right one")
         viewer.keyboard.press("Enter")

@@ -44,6 +44,8 @@ for (const [layout, columns] of [["1", 1], ["4", 2], ["9", 3], ["16", 4]]) {
 
 test("fit shows all pictures as large as they can be", () => {
   assert.deepEqual(gridFor("fit", 1, 1280, 720), { columns: 1, height: 720 });
+  assert.deepEqual(gridFor("fit", 4, 960, 732), { columns: 2, height: 267 });
+  assert.deepEqual(gridFor("fit", 4, 960, 732, 4 / 3), { columns: 2, height: 357 });
   assert.equal(gridFor("fit", 4, 1280, 720).columns, 2);
   assert.equal(gridFor("fit", 3, 375, 900).columns, 1);
   for (const count of [1, 2, 3, 5, 7, 16]) {
