@@ -92,7 +92,7 @@ export const texts = {
     noAnswer: () => "The camera does not answer. Check that it runs; this page asks again by and by.",
     failed: () => "The connection to the camera failed. This page tries again by and by.",
     relayNeeded: () =>
-      "No way to the camera was found through the networks between. The server needs a TURN server for that: its owner finds how under “TURN” in the server’s documents.",
+      "No way to the camera was found through the networks between. A TURN server passes pictures on where there is none: ask the owner of this server for one.",
     relayFailed: () =>
       "No way to the camera was found, not even through the TURN server. Check that this network lets its ports through.",
   },
