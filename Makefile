@@ -9,7 +9,7 @@ PORT ?= 8080
 PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help run test test-long check unit integration browser javascript pythons bench bench-quick clean
+.PHONY: help run test test-long check unit integration browser javascript javascript-oldest pythons bench bench-quick clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -22,7 +22,7 @@ test: check unit integration browser javascript ## everything that is tested, in
 	@$(BIN)/coverage report
 	@echo "All tests passed."
 
-test-long: test pythons ## the same, then longer searches and every Python of this machine
+test-long: test pythons javascript-oldest ## the same, then longer searches and every Python of this machine
 	HYPOTHESIS_PROFILE=long $(BIN)/pytest tests/unit
 
 check: $(VENV)/test.stamp ## types, style and lint
@@ -42,9 +42,13 @@ browser: $(VENV)/test.stamp ## the pages in a real Chromium
 	@PYTHON=$(BIN)/python tests/install-browser.sh
 	$(BIN)/pytest -p no:twisted -o addopts="-ra --strict-markers" tests/browser
 
-javascript: ## the JavaScript client under Node's own test runner
-	@tests/install-node.sh
+javascript: ## the JavaScript client: its types, and its tests under Node's own test runner
+	@tests/install-npm.sh javascript
+	tests/javascript/node_modules/.bin/tsc --project clients/js --noEmit
 	node --test tests/javascript/*.test.js
+
+javascript-oldest: ## the same tests under the oldest Node.js that the client supports
+	npm exec --yes --package=node@18.20.8 -- node --test tests/javascript/*.test.js
 
 pythons: $(VENV)/test.stamp ## unit and integration tests on every other Python of this machine
 	@tests/install-peers.sh
@@ -57,7 +61,7 @@ bench-quick: $(VENV)/test.stamp ## the same in under two minutes
 	$(BIN)/python -m benchmarks --quick
 
 clean: ## remove what the targets above have made
-	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache benchmarks/node/node_modules tests/peers/node_modules
+	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache benchmarks/node/node_modules tests/*/node_modules
 
 $(VENV)/python.stamp:
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" tests/make-venv.sh

@@ -4,14 +4,8 @@ set -eu
 here=$(dirname "$0")
 . "$here/packages.sh"
 
-"$here/install-node.sh"
-installed="$here/peers/node_modules/.package-lock.json"
-if [ ! -e "$installed" ] || [ "$here/peers/package-lock.json" -nt "$installed" ]; then
-    command -v npm >/dev/null || install_packages npm
-    echo "Installing what tests/peers needs from npm ..."
-    PUPPETEER_SKIP_DOWNLOAD=1 npm ci --prefix "$here/peers" --silent --no-audit --no-fund
-    touch "$installed"
-fi
+"$here/install-npm.sh" peers
+"$here/install-npm.sh" javascript
 
 if ! command -v firefox-esr >/dev/null && ! command -v firefox >/dev/null; then
     if command -v brew >/dev/null; then install_packages firefox; else install_packages firefox-esr; fi

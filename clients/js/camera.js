@@ -8,6 +8,12 @@ const CONNECT_MS = 15_000;
  * @typedef {import("./signaling.js").ClientOptions & {
  *   cameraId: string, maxViewers?: number, acceptsAudio?: boolean
  * }} CameraOptions `acceptsAudio`: viewers may talk, and know it by `acceptsAudio` in the camera's `meta`
+ *
+ * @typedef {object} OwnEvents
+ * @property {{viewers: string[]}} viewersChanged
+ * @property {{viewerId: string, stream: MediaStream}} audioReceived
+ *
+ * @typedef {import("./signaling.js").ClientEvents & OwnEvents} CameraEvents
  */
 
 /**
@@ -16,6 +22,7 @@ const CONNECT_MS = 15_000;
  *
  * Besides the events of `WebRTCCCTVClient`: `viewersChanged` `{viewers}` and, where it accepts audio,
  * `audioReceived` `{viewerId, stream}` when a viewer can be heard.
+ * @extends {WebRTCCCTVClient<CameraEvents>}
  */
 export class CameraClient extends WebRTCCCTVClient {
   /** By the client id of the viewer. @type {Map<string, Session>} */
@@ -77,13 +84,14 @@ export class CameraClient extends WebRTCCCTVClient {
 
   // --- what happens --------------------------------------------------------------------------------
 
+  /** @protected */
   _joinFields() {
     const { maxViewers } = /** @type {CameraOptions} */ (this.options);
     const meta = this.#acceptsAudio ? { ...this.options.meta, acceptsAudio: true } : this.options.meta;
     return { room: this.room, deviceType: "camera", cameraId: this.cameraId, meta, maxViewers };
   }
 
-  /** @param {Record<string, any>} message */
+  /** @protected @param {Record<string, any>} message */
   _receive(message) {
     const session = this.#sessions.get(message.sender ?? message.clientId);
     switch (message.type) {
@@ -112,11 +120,13 @@ export class CameraClient extends WebRTCCCTVClient {
     }
   }
 
+  /** @protected */
   _leaving() {
     this.#waiting.clear();
     this.#endAll("leftRoom", false);
   }
 
+  /** @protected */
   _lost() {
     this.#waiting.clear();
     for (const session of [...this.#sessions.values()]) session.detach();

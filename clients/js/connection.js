@@ -19,11 +19,16 @@ const EVENTS = new Set([
 ]);
 
 /** @typedef {import("./signaling.js").ClientOptions} ClientOptions */
+/** @typedef {import("./signaling.js").Socket} Socket */
 /** @typedef {"idle" | "connecting" | "connected" | "reconnecting"} State */
 
-/** The socket under a `WebRTCCCTVClient`: opened, watched, and opened again when it was lost. */
+/**
+ * The socket under a `WebRTCCCTVClient`: opened, watched, and opened again when it was lost.
+ * @template [Events=import("./signaling.js").ClientEvents]
+ * @extends {Emitter<Events>}
+ */
 export class Connection extends Emitter {
-  /** @type {WebSocket | null} */
+  /** @type {Socket | null} */
   #socket = null;
   /** @type {State} */
   #state = "idle";
@@ -105,25 +110,27 @@ export class Connection extends Emitter {
 
   // --- for subclasses ------------------------------------------------------------------------------
 
-  /** What `join` says about this client. @returns {Record<string, unknown>} */
+  /** What `join` says about this client. @protected @returns {Record<string, unknown>} */
   _joinFields() {
     return { room: this.room, deviceType: "viewer", meta: this.options.meta };
   }
 
   /**
    * A message of the server, before its event; false keeps the event back.
+   * @protected
    * @param {Record<string, any>} message
    * @returns {boolean | void}
    */
   _receive(message) {}
 
-  /** The client is about to leave its room, or has just entered another one. */
+  /** The client is about to leave its room, or has just entered another one. @protected */
   _leaving() {}
 
-  /** The connection to the server is gone: nobody in the room knows this client any more. */
+  /** The connection to the server is gone: nobody in the room knows this client any more. @protected */
   _lost() {}
 
   /**
+   * @protected
    * @param {string} room
    * @returns {Promise<void>}
    */
@@ -133,6 +140,7 @@ export class Connection extends Emitter {
 
   /**
    * Send a message if there is a connection. What is lost with a connection has lost its meaning too.
+   * @protected
    * @param {Record<string, unknown>} message
    * @returns {boolean} whether it was sent
    */
@@ -144,6 +152,7 @@ export class Connection extends Emitter {
 
   /**
    * Send a message and wait for its answer.
+   * @protected
    * @param {Record<string, any>} message
    * @param {string} answer the type of the answer
    * @param {number} [timeout] in milliseconds
@@ -199,7 +208,7 @@ export class Connection extends Emitter {
 
   /**
    * The socket is closed, or no longer wanted.
-   * @param {WebSocket} socket
+   * @param {Socket} socket
    * @param {number} code
    * @param {string} reason
    * @param {Error & {code?: string}} [cause] why the client itself closes it
@@ -236,7 +245,7 @@ export class Connection extends Emitter {
   // --- messages ------------------------------------------------------------------------------------
 
   /**
-   * @param {WebSocket} socket
+   * @param {Socket} socket
    * @param {unknown} data
    */
   #onFrame(socket, data) {
@@ -264,7 +273,7 @@ export class Connection extends Emitter {
   }
 
   /**
-   * @param {WebSocket} socket
+   * @param {Socket} socket
    * @param {Record<string, any>} welcome
    */
   #onWelcome(socket, welcome) {

@@ -1,12 +1,16 @@
-/** An `EventTarget` whose listeners can also be added by `on`, and then get the event's detail alone. */
+/**
+ * An `EventTarget` whose listeners can also be added by `on`, and then get the event's detail alone.
+ * @template [Events=Record<string, any>] the detail of each type of event
+ */
 export class Emitter extends EventTarget {
   /** @type {Map<string, Map<Function, EventListener>>} */
   #wrappers = new Map();
 
   /**
    * Call `callback` with the detail each time the event happens. Adding it twice is adding it once.
-   * @param {string} type
-   * @param {(detail: any) => void} callback
+   * @template {keyof Events & string} Type
+   * @param {Type} type
+   * @param {(detail: Events[Type]) => void} callback
    * @returns {this}
    */
   on(type, callback) {
@@ -16,8 +20,9 @@ export class Emitter extends EventTarget {
 
   /**
    * Call `callback` the next time the event happens, and not again.
-   * @param {string} type
-   * @param {(detail: any) => void} callback
+   * @template {keyof Events & string} Type
+   * @param {Type} type
+   * @param {(detail: Events[Type]) => void} callback
    * @returns {this}
    */
   once(type, callback) {
@@ -27,8 +32,9 @@ export class Emitter extends EventTarget {
 
   /**
    * Call `callback` no longer.
-   * @param {string} type
-   * @param {(detail: any) => void} callback
+   * @template {keyof Events & string} Type
+   * @param {Type} type
+   * @param {(detail: Events[Type]) => void} callback
    * @returns {this}
    */
   off(type, callback) {
@@ -38,6 +44,7 @@ export class Emitter extends EventTarget {
   }
 
   /**
+   * @protected
    * @param {string} type
    * @param {unknown} [detail]
    */

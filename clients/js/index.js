@@ -1,3 +1,5 @@
+// For declarations in projects whose types are those of Node alone:
+/// <reference lib="dom" preserve="true" />
 /** cctvsignal-client: cameras and viewers over WebRTC, for browsers and Node. */
 
 export { CameraClient } from "./camera.js";
@@ -5,3 +7,13 @@ export * from "./errors.js";
 export * from "./protocol.js";
 export { WebRTCCCTVClient } from "./signaling.js";
 export { ViewerClient } from "./viewer.js";
+
+/** @typedef {import("./camera.js").CameraEvents} CameraEvents */
+/** @typedef {import("./camera.js").CameraOptions} CameraOptions */
+/** @typedef {import("./signaling.js").CameraInfo} CameraInfo */
+/** @typedef {import("./signaling.js").ClientEvents} ClientEvents */
+/** @typedef {import("./signaling.js").ClientInfo} ClientInfo */
+/** @typedef {import("./signaling.js").ClientOptions} ClientOptions */
+/** @typedef {import("./stats.js").StreamStats} StreamStats */
+/** @typedef {import("./viewer.js").EndReason} EndReason */
+/** @typedef {import("./viewer.js").ViewerEvents} ViewerEvents */

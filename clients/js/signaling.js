@@ -1,6 +1,13 @@
 import { Connection } from "./connection.js";
 
 /**
+ * What is used of a WebSocket.
+ * @typedef {object} Socket
+ * @property {number} readyState
+ * @property {(text: string) => void} send
+ * @property {(code?: number) => void} close
+ * @property {(type: any, listener: (event: any) => void) => void} addEventListener
+ *
  * @typedef {object} ClientOptions
  * @property {string} [url] of the server's WebSocket; in browsers, by default, that of the page's server
  * @property {string} [room] "default" by default
@@ -9,17 +16,34 @@ import { Connection } from "./connection.js";
  *   until a lost connection is made again (500 and 30,000, with full jitter); false for never
  * @property {Record<string, unknown>} [meta] what others see of this client, at most 2 KiB as JSON
  * @property {RTCIceServer[]} [iceServers] by default those that the server names, and never any others
- * @property {typeof WebSocket} [WebSocket] for Node, where there is none
- * @property {typeof RTCPeerConnection} [RTCPeerConnection] for Node
+ * @property {new (url: string) => Socket} [WebSocket] for Node before version 22: that of the package `ws`
+ * @property {new (configuration: any) => any} [RTCPeerConnection] for Node: that of the package `werift`
  *
  * @typedef {object} CameraInfo
  * @property {string} cameraId
  * @property {string} clientId
- * @property {string} [token] for servers that want one
- * @property {{base?: number, cap?: number} | false} [reconnect] how long at least and at most, in milliseconds,
- *   until a lost connection is made again (500 and 30,000, with full jitter); false for never
  * @property {Record<string, unknown>} [meta]
  * @property {number} [viewers] only in the answer of `getAvailableCameras`
+ *
+ * @typedef {object} ClientEvents
+ * @property {{clientId: string, reconnected: boolean}} connected
+ * @property {Record<string, any>} welcome
+ * @property {{room: string}} roomJoined
+ * @property {ClientInfo} clientJoined
+ * @property {{clientId: string}} clientDisconnected
+ * @property {CameraInfo} cameraAvailable
+ * @property {{cameraId: string, clientId: string}} cameraUnavailable
+ * @property {{cameraId: string}} cameraNotFound
+ * @property {{viewerId: string, requestId: string}} viewerRequest
+ * @property {{code: number, reason: string, willReconnect: boolean}} disconnected
+ * @property {{attempt: number, delay: number}} reconnecting `delay` in milliseconds
+ * @property {import("./errors.js").ClientError} error that no method of the client rejects with
+ *
+ * @typedef {object} ClientInfo
+ * @property {string} clientId
+ * @property {"camera" | "viewer"} deviceType
+ * @property {string} [cameraId] of a camera
+ * @property {Record<string, unknown>} [meta]
  */
 
 /**
@@ -29,6 +53,8 @@ import { Connection } from "./connection.js";
  * outlive it. Events (`on`, `once`, `off`, or `addEventListener` with the value in `detail`): `connected`,
  * `welcome`, `roomJoined`, `clientJoined`, `clientDisconnected`, `cameraAvailable`, `cameraUnavailable`,
  * `cameraNotFound`, `viewerRequest`, `disconnected`, `reconnecting`, `error`.
+ * @template {ClientEvents} [Events=ClientEvents]
+ * @extends {Connection<Events>}
  */
 export class WebRTCCCTVClient extends Connection {
   /**
@@ -53,7 +79,7 @@ export class WebRTCCCTVClient extends Connection {
     this.disconnect();
   }
 
-  /** @returns {RTCPeerConnection} */
+  /** @protected @returns {RTCPeerConnection} */
   _newPeerConnection() {
     const PeerConnection = this.options.RTCPeerConnection ?? globalThis.RTCPeerConnection;
     return new PeerConnection({ iceServers: this.options.iceServers ?? this.welcome?.iceServers ?? [] });

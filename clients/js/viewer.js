@@ -4,6 +4,15 @@ import { Viewing } from "./viewing.js";
 
 /** @typedef {import("./signaling.js").CameraInfo} CameraInfo */
 /** @typedef {import("./stats.js").StreamStats} StreamStats */
+/** @typedef {import("./viewing.js").EndReason} EndReason */
+/**
+ * @typedef {object} OwnEvents
+ * @property {{cameraId: string, clientId: string, stream: MediaStream}} streamReceived
+ * @property {{cameraId: string, state: "live" | "interrupted"}} streamState
+ * @property {{cameraId: string, reason: EndReason}} streamLost
+ *
+ * @typedef {import("./signaling.js").ClientEvents & OwnEvents} ViewerEvents
+ */
 
 /**
  * Watches the cameras of a room.
@@ -12,6 +21,7 @@ import { Viewing } from "./viewing.js";
  * was received, `streamState` `{cameraId, state}` with "interrupted" or "live" again, and `streamLost`
  * `{cameraId, reason}` with an `EndReason`. A stream that was lost is asked for again, and received again,
  * until `stopViewing`.
+ * @extends {WebRTCCCTVClient<ViewerEvents>}
  */
 export class ViewerClient extends WebRTCCCTVClient {
   /** By camera id. @type {Map<string, Viewing>} */
@@ -79,7 +89,7 @@ export class ViewerClient extends WebRTCCCTVClient {
 
   // --- what happens --------------------------------------------------------------------------------
 
-  /** @param {Record<string, any>} message */
+  /** @protected @param {Record<string, any>} message */
   _receive(message) {
     switch (message.type) {
       case "joined":
@@ -101,6 +111,7 @@ export class ViewerClient extends WebRTCCCTVClient {
     }
   }
 
+  /** @protected */
   _leaving() {
     this.#endAll("leftRoom", false);
     for (const { cameraId, clientId } of [...this.cameras.values()]) {
@@ -109,6 +120,7 @@ export class ViewerClient extends WebRTCCCTVClient {
     }
   }
 
+  /** @protected */
   _lost() {
     const error = new ConnectionError("The connection to the server was lost.");
     for (const viewing of [...this.#viewings.values()]) viewing.serverLost(error);
@@ -197,7 +209,7 @@ export class ViewerClient extends WebRTCCCTVClient {
   }
 
   /**
-   * @param {import("./viewing.js").EndReason} reason
+   * @param {EndReason} reason
    * @param {boolean} tell
    */
   #endAll(reason, tell) {
