@@ -1,22 +1,20 @@
 import { CancelledError, ConnectionError, UnauthorizedError, fromServer } from "./errors.js";
 import { Emitter } from "./events.js";
-import { CLOSE_ABNORMAL, CLOSE_NORMAL, DEFAULT_ROOM, SERVER_MESSAGES, UNAUTHORIZED_CODES } from "./protocol.js";
+import {
+  CLOSE_ABNORMAL,
+  CLOSE_NORMAL,
+  DEFAULT_ROOM,
+  EVENT_MESSAGES,
+  SERVER_MESSAGES,
+  UNAUTHORIZED_CODES,
+} from "./protocol.js";
 import { Questions } from "./questions.js";
+import { RESUMED, Resumption } from "./resumption.js";
 import { Retry } from "./retry.js";
+import { openSocket } from "./socket.js";
 
 /** How long opening a connection and each question to the server may take. */
 const ANSWER_TIMEOUT_MS = 10_000;
-/** A connection that held this long was a good one: the next retry starts from the shortest delay. */
-const STABLE_MS = 10_000;
-/** Messages that are events as they are. */
-const EVENTS = new Set([
-  "cameraAvailable",
-  "cameraNotFound",
-  "cameraUnavailable",
-  "clientDisconnected",
-  "clientJoined",
-  "viewerRequest",
-]);
 
 /** @typedef {import("./signaling.js").ClientOptions} ClientOptions */
 /** @typedef {import("./signaling.js").Socket} Socket */
@@ -38,13 +36,12 @@ export class Connection extends Emitter {
   #opening = null;
   #questions = new Questions();
   #retry;
+  #resumption = new Resumption(() => this.#giveUp(new ConnectionError("The connection to the server was lost.")));
   #hasJoined = false;
   /** Whether a new connection is to join the room at once. */
   #wantsRoom = true;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retryTimer;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #stableTimer;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #openTimer;
 
@@ -63,9 +60,9 @@ export class Connection extends Emitter {
     return this.#state;
   }
 
-  /** The id that the server gave to this connection; a new one after each reconnect. @returns {string | null} */
+  /** The id that the server gave to this client; another one after most reconnects. @returns {string | null} */
   get clientId() {
-    return this.#socket && this.#welcome ? this.#welcome.clientId : null;
+    return this.#socket && this.#welcome && !this.#resumption.isSuspended ? this.#welcome.clientId : null;
   }
 
   /** The last `welcome` of the server. @returns {Record<string, any> | null} */
@@ -94,6 +91,7 @@ export class Connection extends Emitter {
       this.#end(this.#socket, CLOSE_NORMAL, "", new CancelledError("The client was disconnected."));
     } else if (this.#state !== "idle") {
       this.#state = "idle";
+      if (this.#resumption.isSuspended) this.#giveUp(new CancelledError("The client was disconnected."));
       this._emit("disconnected", { code: CLOSE_NORMAL, reason: "", willReconnect: false });
     }
   }
@@ -135,16 +133,19 @@ export class Connection extends Emitter {
    * @returns {Promise<void>}
    */
   async _join(room) {
-    await this._ask({ type: "join", ...this._joinFields(), room }, "joined");
+    const resume = this.#resumption.isOffered || undefined;
+    await this._ask({ type: "join", ...this._joinFields(), room, resume }, "joined");
   }
 
   /**
-   * Send a message if there is a connection. What is lost with a connection has lost its meaning too.
+   * Send a message if there is a connection, or one that may be resumed. What is lost with any other has lost
+   * its meaning too.
    * @protected
    * @param {Record<string, unknown>} message
    * @returns {boolean} whether it was sent
    */
   _send(message) {
+    if (this.#resumption.isSuspended) return this.#resumption.keep(message);
     if (!this.#socket || this.#socket.readyState !== 1 || !this.#welcome) return false;
     this.#socket.send(JSON.stringify(message));
     return true;
@@ -178,14 +179,12 @@ export class Connection extends Emitter {
     opening.promise = new Promise((resolve, reject) => Object.assign(opening, { resolve, reject }));
     this.#opening = opening;
     try {
-      const socket = new (this.options.WebSocket ?? globalThis.WebSocket)(this.#url());
+      const socket = openSocket(
+        this.options,
+        (message) => this.#onMessage(socket, message),
+        (code, reason) => this.#end(socket, code, reason),
+      );
       this.#socket = socket;
-      socket.addEventListener("message", (event) => {
-        if (socket === this.#socket) this.#onFrame(socket, event.data);
-      });
-      socket.addEventListener("close", ({ code, reason }) => this.#end(socket, code, reason));
-      // A close event follows; without a listener, WebSocket libraries for Node throw.
-      socket.addEventListener("error", () => {});
       this.#openTimer = setTimeout(() => {
         this.#end(socket, CLOSE_ABNORMAL, "The server did not answer in time.");
       }, ANSWER_TIMEOUT_MS);
@@ -195,15 +194,6 @@ export class Connection extends Emitter {
       opening.reject(error);
     }
     return opening.promise;
-  }
-
-  #url() {
-    const { url = defaultUrl(), token } = this.options;
-    if (!token) return url;
-    const withToken = new URL(url);
-    // Browsers let no header be set.
-    withToken.searchParams.set("token", token);
-    return withToken.href;
   }
 
   /**
@@ -217,15 +207,15 @@ export class Connection extends Emitter {
     if (socket !== this.#socket) return;
     this.#socket = null;
     clearTimeout(this.#openTimer);
-    clearTimeout(this.#stableTimer);
+    this.#retry.lost();
     if (socket.readyState < 2) socket.close(CLOSE_NORMAL);
     const delay = this.#hasJoined ? this.#retry.next(code, cause?.code) : null;
     const wasConnected = this.#state === "connected";
     this.#state = delay === null ? "idle" : "reconnecting";
     const Lost = UNAUTHORIZED_CODES.has(code) ? UnauthorizedError : ConnectionError;
     const error = cause ?? new Lost(reason || "The connection to the server was lost.", code);
-    this.#questions.rejectAll(error);
-    this._lost();
+    const isKept = delay !== null && this.#resumption.suspend(code, this.#questions.messages);
+    if (!isKept) this.#giveUp(error);
     const opening = this.#opening;
     this.#opening = null;
     opening?.reject(error);
@@ -242,24 +232,33 @@ export class Connection extends Emitter {
     }
   }
 
+  /**
+   * Nothing goes on where it was any more.
+   * @param {Error} error for all that waits for the server
+   */
+  #giveUp(error) {
+    this.#resumption.end();
+    this.#questions.rejectAll(error);
+    this._lost();
+  }
+
   // --- messages ------------------------------------------------------------------------------------
 
   /**
    * @param {Socket} socket
-   * @param {unknown} data
+   * @param {any} message
    */
-  #onFrame(socket, data) {
-    /** @type {any} */
-    let message;
-    try {
-      message = JSON.parse(String(data));
-    } catch {
-      return;
-    }
-    if (!SERVER_MESSAGES.includes(message?.type)) return; // From a newer server.
-    const { type, ...detail } = message;
+  #onMessage(socket, message) {
+    if (socket !== this.#socket) return;
+    if (![...SERVER_MESSAGES, RESUMED].includes(message?.type)) return; // From a newer server.
+    if (!this.#resumption.isNew(message, (confirmation) => this._send(confirmation))) return;
+    const { type, seq, ...detail } = message;
     if (type === "welcome") {
       this.#onWelcome(socket, message);
+    } else if (type === RESUMED) {
+      this.#onResumed(message);
+    } else if (this.#resumption.isSuspended && message.code === "resumeFailed") {
+      this.#enter(socket);
     } else if (type === "joined") {
       this.#onJoined(message);
     } else {
@@ -268,7 +267,7 @@ export class Connection extends Emitter {
       if (type === "error" && !answered && message.code !== "peerNotFound") {
         this._emit("error", fromServer(message));
       }
-      if (this._receive(message) !== false && EVENTS.has(type)) this._emit(type, detail);
+      if (this._receive(message) !== false && EVENT_MESSAGES.has(type)) this._emit(type, detail);
     }
   }
 
@@ -278,8 +277,18 @@ export class Connection extends Emitter {
    */
   #onWelcome(socket, welcome) {
     this.#welcome = welcome;
-    this._emit("connected", { clientId: welcome.clientId, reconnected: this.#hasJoined });
-    this._emit("welcome", welcome);
+    if (this.#resumption.isSuspended && welcome.resume) socket.send(JSON.stringify(this.#resumption.ask()));
+    else this.#enter(socket);
+  }
+
+  /**
+   * Be a new client of the server.
+   * @param {Socket} socket
+   */
+  #enter(socket) {
+    if (this.#resumption.isSuspended) this.#giveUp(new ConnectionError("The connection to the server was lost."));
+    this.#resumption.begin(this.#welcome?.resume);
+    this.#emitConnected();
     if (!this.#wantsRoom) return this.#onReady();
     this._join(this.room).catch((error) => {
       if (socket !== this.#socket) return;
@@ -300,20 +309,29 @@ export class Connection extends Emitter {
     this.#questions.settle(message);
   }
 
+  /** @param {Record<string, any>} message */
+  #onResumed({ clientId, token }) {
+    if (!this.#resumption.isSuspended) return;
+    const unsent = this.#resumption.resumed(token);
+    this.#welcome = { ...this.#welcome, clientId };
+    this.#onReady();
+    for (const message of unsent) this._send(message);
+    // Who shows the state of the connection need not know how it came back.
+    this.#emitConnected();
+    this._emit("roomJoined", { room: this.room });
+  }
+
+  #emitConnected() {
+    this._emit("connected", { clientId: this.clientId, reconnected: this.#hasJoined });
+    this._emit("welcome", this.#welcome);
+  }
+
   #onReady() {
     clearTimeout(this.#openTimer);
     this.#state = "connected";
-    clearTimeout(this.#stableTimer);
-    this.#stableTimer = setTimeout(() => {
-      this.#retry.attempt = 0;
-    }, STABLE_MS);
+    this.#retry.connected();
     const opening = this.#opening;
     this.#opening = null;
     opening?.resolve();
   }
-}
-
-function defaultUrl() {
-  if (typeof location === "undefined") throw new Error("Outside of browsers, the option url is needed.");
-  return `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`;
 }

@@ -32,6 +32,16 @@ export const SERVER_MESSAGES = [
   "welcome",
 ];
 
+/** Messages that are events of clients, as they are. */
+export const EVENT_MESSAGES = new Set([
+  "cameraAvailable",
+  "cameraNotFound",
+  "cameraUnavailable",
+  "clientDisconnected",
+  "clientJoined",
+  "viewerRequest",
+]);
+
 /** The `code` of an `error` (section 2.5). */
 export const ERROR_CODES = [
   "cameraBusy",

@@ -58,6 +58,11 @@ export class Questions {
     return true;
   }
 
+  /** The messages that have no answer yet. */
+  get messages() {
+    return [...this.#open.values()].map(({ message }) => message);
+  }
+
   /** @param {Error} error */
   rejectAll(error) {
     for (const question of [...this.#open.values()]) question.reject(error);

@@ -5,14 +5,32 @@ const REPLACED_MS = 60_000;
 /** Refusals of a join that pass by themselves. */
 const PASSING = new Set(["rateLimited", "roomFull", "serverBusy", "timeout"]);
 
+/** A connection that held this long was a good one: the next retry starts from the shortest delay. */
+const STABLE_MS = 10_000;
+
 /** When a lost connection is to be made again (docs/protocol.md, section 2.6). */
 export class Retry {
   /** How many attempts were made since the last connection that lasted. */
   attempt = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #stableTimer;
 
   /** @param {{base?: number, cap?: number} | false} [times] in milliseconds; false for never */
   constructor(times = {}) {
     this.times = times && { base: 500, cap: 30_000, ...times };
+  }
+
+  /** The client is connected. */
+  connected() {
+    clearTimeout(this.#stableTimer);
+    this.#stableTimer = setTimeout(() => {
+      this.attempt = 0;
+    }, STABLE_MS);
+  }
+
+  /** The connection is gone. */
+  lost() {
+    clearTimeout(this.#stableTimer);
   }
 
   /**

@@ -38,8 +38,8 @@ export class FakeSocket extends EventTarget {
     this.dispatchEvent(Object.assign(new Event("close"), { code, reason }));
   }
 
-  welcome(clientId = "me") {
-    this.receive({ type: "welcome", clientId, protocol: 1, iceServers: [], authenticated: false });
+  welcome(clientId = "me", more = {}) {
+    this.receive({ type: "welcome", clientId, protocol: 1, iceServers: [], authenticated: false, ...more });
   }
 
   /** Answer the last message of a type. */
