@@ -40,6 +40,7 @@ integration: $(VENV)/test.stamp ## real servers, real clients, real media
 
 browser: $(VENV)/test.stamp ## the pages in a real Chromium
 	@PYTHON=$(BIN)/python tests/install-browser.sh
+	@tests/install-npm.sh browser
 	$(BIN)/pytest -p no:twisted -o addopts="-ra --strict-markers" tests/browser
 
 javascript: ## the JavaScript client: its types, and its tests under Node's own test runner

@@ -1,5 +1,7 @@
 import { CLOSE_REPLACED, CameraClient } from "/client/index.js";
 
+import "./install.js";
+
 import { DEFAULT_ROOM, formatAddress } from "./address.js";
 import { Devices } from "./devices.js";
 import { recall, remember } from "./memory.js";
@@ -367,6 +369,7 @@ element("microphone").checked = memory.microphone;
 element("accepts-audio").checked = memory.acceptsAudio;
 showDevices();
 linkRoom();
+save(); // A name that was made up stays.
 showControls(false);
 if (window.isSecureContext) showStatus("idle", texts.idle);
 else showStatus("failed", texts.insecure);

@@ -6,6 +6,10 @@ export const texts = {
   reconnecting: "The connection to the server is lost. Trying again …",
   unreachable: "The server cannot be reached. Trying again …",
   refused: "The server ended the connection. Reload the page to try again.",
+  offlineHelp:
+    "Check that the server runs, and that this device is in its network. This page goes on by itself when the server is back.",
+  offlineWaiting: "Trying again by and by …",
+  tryNow: "Try now",
   noPassword: "No password protects this server: whoever reaches it can watch.",
   tokenTitle: "A token is needed",
   tokenNeeded: "This server lets in who has a valid token. Ask its owner for one, and paste it here.",
@@ -97,7 +101,6 @@ export const texts = {
       "No way to the camera was found, not even through the TURN server. Check that this network lets its ports through.",
   },
   play: "Play",
-  retry: "Try now",
   retryLabel: (camera) => `Ask ${camera} again now`,
   mute: (camera) => `Mute ${camera}`,
   unmute: (camera) => `Unmute ${camera}`,

@@ -12,7 +12,7 @@ export class Tile {
   #sentence = document.createElement("p");
   #badge = document.createElement("span");
   #play = textButton("play", texts.play, () => this.#start());
-  #retry = textButton("retry", texts.retry, () => this.watch.retry());
+  #retry = textButton("retry", texts.tryNow, () => this.watch.retry());
   #tools;
   #isBlocked = false;
   #frames = 0;
@@ -76,7 +76,7 @@ export class Tile {
   describe(meta = {}) {
     const name = typeof meta.name === "string" && meta.name.trim() ? meta.name.trim() : this.cameraId;
     this.name = name;
-    this.element.querySelector("h3").textContent = name;
+    this.element.querySelector("h2").textContent = name;
     this.#video.setAttribute("aria-label", name);
     this.#tools.describe(name, meta.acceptsAudio === true);
     this.#show();
@@ -93,7 +93,7 @@ export class Tile {
 
   #build() {
     Object.assign(this.#video, { autoplay: true, muted: true, playsInline: true, disableRemotePlayback: true });
-    const name = document.createElement("h3");
+    const name = document.createElement("h2");
     const head = document.createElement("div");
     head.className = "tile-head";
     this.#badge.className = "badge";

@@ -1,5 +1,7 @@
 import { RECONNECT_CODES, ViewerClient } from "/client/index.js";
 
+import "./install.js";
+
 import { formatAddress, parseAddress } from "./address.js";
 import { Arrangement } from "./arrangement.js";
 import { CameraList } from "./camera-list.js";

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
+from tests.browser.accessibility import expect_accessible
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import (
     expect_moving_picture,
@@ -58,7 +59,7 @@ def test_cameras_come_and_go_by_themselves(open_page: OpenPage, shared_server: S
     with camera(shared_server, room, "porch", "--name=Front door"):
         expect_moving_picture(viewer, watched(viewer, "porch"))
         expect(viewer.locator("#no-cameras")).to_be_hidden()
-        expect(tile(viewer, "porch").locator("h3")).to_have_text("Front door")
+        expect(tile(viewer, "porch").locator("h2")).to_have_text("Front door")
         expect(tile(viewer, "porch").locator(".badge")).to_have_text("Live")
         expect(item(viewer, "porch").locator(".camera-state")).to_contain_text("Live")
         expect(viewer.locator("#announcements")).to_contain_text("Camera porch is available.")
@@ -89,7 +90,7 @@ def test_names_are_text_and_nothing_else(open_page: OpenPage, shared_server: Ser
         viewer = open_page(f"/?room={room}")
         wait_for_live(viewer, 1)
         expect(viewer.locator("#cameras .camera-name")).to_have_text(name)
-        expect(viewer.locator("[data-tile] h3")).to_have_text(name)
+        expect(viewer.locator("[data-tile] h2")).to_have_text(name)
         expect(viewer.locator("[data-tile]")).to_have_attribute("data-tile", camera_id)
         viewer.locator("[data-tile] video").click()
         expect(viewer).to_have_url(re.compile("focus="))
@@ -531,3 +532,32 @@ def test_a_screen_reader_hears_names_and_states(open_page: OpenPage, shared_serv
         for name in ("Save a picture of Front door", "Record Front door", "Enlarge Front door"):
             expect(viewer.get_by_role("button", name=name)).to_have_count(1)
         expect(viewer.get_by_role("button", name="All pictures on the screen")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1280])
+def test_everybody_can_use_the_wall(
+    open_page: OpenPage, shared_server: Server, scheme: Any, width: int
+) -> None:
+    room = next(ROOMS)
+    look: dict[str, Any] = {"viewport": {"width": width, "height": 740}, "color_scheme": scheme}
+    expect_accessible(open_page("/?room=empty", **look))
+    with camera(shared_server, room, "porch", "--name=Front door"):
+        viewer = open_page(f"/?room={room}&camera=porch&camera=absent", **look)
+        watched(viewer, "porch")
+        expect(tile(viewer, "absent")).to_have_attribute("data-state", "absent")
+        expect_accessible(viewer)
+        tile(viewer, "porch").focus()
+        viewer.keyboard.press("Enter")
+        viewer.keyboard.press("i")
+        expect(tile(viewer, "porch").locator(".facts")).to_contain_text("H264")
+        expect_accessible(viewer)
+        viewer.keyboard.press("?")
+        expect(viewer.locator("#help-dialog")).to_be_visible()
+        expect_accessible(viewer)
+        viewer.click("#help-close")
+        if viewer.locator("#side").is_hidden():
+            viewer.click("#side-toggle")
+        expect_accessible(viewer)
+    expect(tile(viewer, "porch")).to_have_attribute("data-state", "gone")
+    expect_accessible(viewer)
