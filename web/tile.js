@@ -111,6 +111,8 @@ export class Tile {
     const { stream } = this.watch;
     if (stream && this.#video.srcObject !== stream) {
       this.#video.srcObject = stream;
+      // A camera may switch its microphone on later.
+      stream.addEventListener("addtrack", () => this.#show());
       this.#lastMoved = performance.now();
       this.#start();
       this.#video.requestVideoFrameCallback?.(() => this.#firstFrame(stream));

@@ -31,6 +31,8 @@ export class CameraClient extends WebRTCCCTVClient {
   #waiting = new Map();
   /** @type {MediaStream | null} */
   #stream = null;
+  /** By its id viewers know that tracks which come later belong to those they have. @type {MediaStream | null} */
+  #label = null;
   /** @type {string[]} */
   #viewers = [];
   #acceptsAudio;
@@ -58,7 +60,8 @@ export class CameraClient extends WebRTCCCTVClient {
    */
   startStreaming(stream) {
     this.#stream = stream;
-    for (const session of this.#sessions.values()) session.replaceTracks(stream);
+    this.#label ??= stream;
+    for (const session of this.#sessions.values()) session.replaceTracks(stream, this.#label);
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     for (const [viewerId, description] of waiting) this.#show(viewerId, description);
@@ -149,7 +152,7 @@ export class CameraClient extends WebRTCCCTVClient {
       send: (message) => this._send(message),
       newPeerConnection: () => {
         const peer = this._newPeerConnection();
-        for (const track of stream.getTracks()) peer.addTrack(track, stream);
+        for (const track of stream.getTracks()) peer.addTrack(track, this.#label ?? stream);
         const isSilent = stream.getTracks().every(({ kind }) => kind !== "audio");
         if (this.#acceptsAudio && isSilent) peer.addTransceiver("audio", { direction: "recvonly" });
         return peer;

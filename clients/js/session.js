@@ -124,8 +124,9 @@ export class Session {
   /**
    * Send other tracks from now on.
    * @param {MediaStream} stream
+   * @param {MediaStream} label the stream as which the other side is to see them
    */
-  replaceTracks(stream) {
+  replaceTracks(stream, label) {
     this.#run(async () => {
       if (!this.#peer) return;
       const unused = new Set(this.#peer.getTransceivers());
@@ -133,7 +134,7 @@ export class Session {
       for (const track of stream.getTracks()) {
         const transceiver = [...unused].find(({ receiver }) => receiver.track.kind === track.kind);
         if (!transceiver) {
-          this.#peer.addTrack(track, stream);
+          this.#peer.addTrack(track, label);
           needsOffer = true;
           continue;
         }
@@ -141,7 +142,7 @@ export class Session {
         await transceiver.sender.replaceTrack(track);
         if (transceiver.direction.startsWith("send")) continue;
         transceiver.direction = "sendrecv";
-        transceiver.sender.setStreams?.(stream);
+        transceiver.sender.setStreams?.(label);
         needsOffer = true;
       }
       for (const { sender } of unused) await sender.replaceTrack(null);

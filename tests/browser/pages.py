@@ -13,6 +13,13 @@ PICTURE = """video => {
     return Array.from(context.getImageData(0, 0, 64, 48).data);
 }"""
 
+HIDEABLE = """
+let hidden = false;
+Object.defineProperty(document, "visibilityState", { get: () => (hidden ? "hidden" : "visible") });
+window.hide = (isHidden) => { hidden = isHidden; document.dispatchEvent(new Event("visibilitychange")); };
+"""
+"""A script with which a page can be told that it is hidden: headless browsers hide none."""
+
 
 def start_camera(page: Page) -> None:
     """Press start and wait until viewers can watch."""

@@ -14,6 +14,7 @@ from playwright.sync_api import Page, WebSocketRoute, expect
 from tests.browser.accessibility import expect_accessible
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import (
+    HIDEABLE,
     expect_moving_picture,
     item,
     tile,
@@ -342,17 +343,9 @@ def test_a_tile_out_of_sight_pauses_and_comes_back(open_page: OpenPage, shared_s
         expect(item(viewer, "cam-1").locator(".camera-state")).to_contain_text("Paused")
 
 
-HIDEABLE = """
-let hidden = false;
-Object.defineProperty(document, "visibilityState", { get: () => (hidden ? "hidden" : "visible") });
-window.hide = (isHidden) => { hidden = isHidden; document.dispatchEvent(new Event("visibilitychange")); };
-"""
-
-
 def test_a_hidden_page_pauses_and_comes_back(open_page: OpenPage, shared_server: Server) -> None:
     room = next(ROOMS)
     with camera(shared_server, room, "porch"):
-        # Headless browsers never hide a page: it is told that it is hidden.
         viewer = open_page(f"/?room={room}", script=HIDEABLE)
         watched(viewer, "porch")
         viewer.evaluate("hide(true)")
