@@ -16,7 +16,7 @@ export class Talk {
    * @param {(track: MediaStreamTrack | null) => Promise<void>} send
    * @param {MediaDevices | undefined} [devices]
    */
-  constructor(send, devices = navigator.mediaDevices) {
+  constructor(send, devices = globalThis.navigator?.mediaDevices) {
     this.#send = send;
     this.#devices = devices;
   }

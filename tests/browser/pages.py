@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from playwright.sync_api import Locator, Page, expect
+
+from tests.processes import Process, Server, command, script
 
 ADVANCES = "([video, since]) => video.currentTime > since + 0.5 && video.videoWidth > 0"
 PICTURE = """video => {
@@ -19,6 +25,34 @@ Object.defineProperty(document, "visibilityState", { get: () => (hidden ? "hidde
 window.hide = (isHidden) => { hidden = isHidden; document.dispatchEvent(new Event("visibilitychange")); };
 """
 """A script with which a page can be told that it is hidden: headless browsers hide none."""
+
+
+LEVEL = """async (video) => {
+    const context = new AudioContext();
+    await context.resume();
+    const analyser = context.createAnalyser();
+    context.createMediaStreamSource(video.srcObject).connect(analyser);
+    const samples = new Float32Array(analyser.fftSize);
+    let most = 0;
+    const end = performance.now() + 1500;
+    while (performance.now() < end) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        analyser.getFloatTimeDomainData(samples);
+        most = Math.max(most, ...samples.map(Math.abs));
+    }
+    await context.close();
+    return most;
+}"""
+"""How loud a media element is at most, within a while."""
+
+
+@contextmanager
+def camera(server: Server, room: str, camera_id: str, *options: str) -> Iterator[Process]:
+    """A Python camera with a small picture."""
+    arguments = [f"--server={server.websocket_url}", f"--room={room}", f"--id={camera_id}", *options]
+    with command(script("cctvsignal-camera"), "--size=320x240", "--fps=10", *arguments) as running:
+        running.wait_for_line(f"Camera {re.escape(camera_id)} is in room")
+        yield running
 
 
 def start_camera(page: Page) -> None:

@@ -16,7 +16,15 @@ from playwright.sync_api import Browser, Page, Playwright, WebSocketRoute, expec
 from tests.browser.accessibility import expect_accessible
 from tests.browser.chromium import find_chromium
 from tests.browser.conftest import ARGUMENTS, OpenPage
-from tests.browser.pages import HIDEABLE, expect_moving_picture, start_camera, tile, video_of, watched
+from tests.browser.pages import (
+    HIDEABLE,
+    LEVEL,
+    expect_moving_picture,
+    start_camera,
+    tile,
+    video_of,
+    watched,
+)
 from tests.processes import Server
 
 ROOMS = (f"camera-{number}" for number in itertools.count(1))
@@ -37,22 +45,6 @@ navigator.mediaDevices.getUserMedia = async (wanted) => {
     return open(wanted);
 };
 """
-LEVEL = """async (video) => {
-    const context = new AudioContext();
-    await context.resume();
-    const analyser = context.createAnalyser();
-    context.createMediaStreamSource(video.srcObject).connect(analyser);
-    const samples = new Float32Array(analyser.fftSize);
-    let most = 0;
-    const end = performance.now() + 1500;
-    while (performance.now() < end) {
-        await new Promise((resolve) => setTimeout(resolve, 20));
-        analyser.getFloatTimeDomainData(samples);
-        most = Math.max(most, ...samples.map(Math.abs));
-    }
-    await context.close();
-    return most;
-}"""
 SETTINGS = "() => document.querySelector('#preview').srcObject.getVideoTracks()[0].getSettings()"
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -15,6 +13,7 @@ from tests.browser.accessibility import expect_accessible
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import (
     HIDEABLE,
+    camera,
     expect_moving_picture,
     item,
     tile,
@@ -23,7 +22,7 @@ from tests.browser.pages import (
     watched,
 )
 from tests.cameras import cameras
-from tests.processes import Process, Server, command, script
+from tests.processes import Server
 
 ROOMS = (f"wall-{number}" for number in itertools.count(1))
 DESKTOP = {"width": 1280, "height": 800}
@@ -35,15 +34,6 @@ VISIBLE = """() => [...document.querySelectorAll("[data-tile]")].filter((tile) =
 }).length"""
 ORDER = "() => [...document.querySelectorAll('[data-tile]')].map((tile) => tile.dataset.tile)"
 LIVE = "count => document.querySelectorAll('[data-tile][data-state=live]').length === count"
-
-
-@contextmanager
-def camera(server: Server, room: str, camera_id: str, *options: str) -> Iterator[Process]:
-    """A Python camera with a small picture."""
-    arguments = [f"--server={server.websocket_url}", f"--room={room}", f"--id={camera_id}", *options]
-    with command(script("cctvsignal-camera"), "--size=320x240", "--fps=10", *arguments) as running:
-        running.wait_for_line(f"Camera {re.escape(camera_id)} is in room")
-        yield running
 
 
 def wait_for_live(page: Page, count: int) -> None:
