@@ -59,6 +59,12 @@ class PeerConnection extends RTCPeerConnection {
     connection = this;
     this.onTrack.subscribe(receive);
   }
+
+  /** Where no STUN server is named, werift asks one of Google's, and waits for it. */
+  setLocalDescription(description) {
+    for (const { connection: ice } of this.iceTransports) ice.stunServer = undefined;
+    return super.setLocalDescription(description);
+  }
 }
 
 /** Packets in the order of their numbers: one that was sent again comes late. */
