@@ -102,6 +102,7 @@ def test_the_package_of_npm_has_types(project: Path) -> None:
 @contextmanager
 def node(role: str, server: Server, room: str, *arguments: str) -> Iterator[Process]:
     """The client of tests/peers/node-client.mjs for the camera cam-1."""
+    assert PEERS.is_dir(), "tests/peers has no node_modules: run tests/install-peers.sh"
     with command("node", str(CLIENT), role, server.websocket_url, room, "cam-1", *arguments) as process:
         yield process
     # Node prints the stack of what nobody caught.

@@ -102,6 +102,7 @@ test("a session goes on where it was: same id, same stream, nothing twice", asyn
     { type: "roomJoined", room: "default" },
     { type: "clientJoined", clientId: "new", deviceType: "viewer" },
   ]);
+  tick(60_000); // The window was that of the connection before.
   // The camera still knows this viewer, and hears it.
   viewer.stopViewing("porch");
   assert.equal(FakeSocket.last.lastOf("bye").target, "C");
@@ -181,6 +182,57 @@ test("attempts that fail within the window do not end the session", async () => 
   FakeSocket.last.welcome("another", { resume: { token: "third", ...WINDOW } });
   assert.deepEqual(FakeSocket.last.sent, [{ type: "resume", token: "first", lastSeq: 3 }]);
 });
+
+test("a connection that was lost before it joined has no session", async () => {
+  await viewing();
+  comeBack();
+  FakeSocket.last.receive({ type: "error", code: "resumeFailed", message: "Too late.", ref: "resume" });
+  FakeSocket.last.drop(1006);
+  tick(1000);
+  FakeSocket.last.welcome("another", { resume: { token: "third", ...WINDOW } });
+  assert.deepEqual(FakeSocket.last.sent.map(({ type }) => type), ["join"]);
+});
+
+test("only so much waits for the session", async () => {
+  const viewer = await viewing();
+  FakeSocket.last.drop(1006);
+  const asked = Array.from({ length: 257 }, () => viewer.getAvailableCameras());
+  await assert.rejects(asked.pop(), { name: "ConnectionError" });
+  viewer.close();
+  for (const each of asked) await assert.rejects(each, { name: "CancelledError" });
+});
+
+/** The server is asked for the session 27 seconds after it was lost, by the third attempt, and takes its time. */
+async function asking() {
+  const viewer = await viewing();
+  FakeSocket.last.drop(1006);
+  tick(27_000);
+  FakeSocket.last.welcome("other", { resume: { token: "second", ...WINDOW } });
+  assert.equal(FakeSocket.last.lastOf("resume").lastSeq, 3);
+  return viewer;
+}
+
+test("a server that has been asked says itself whether the window has passed", async () => {
+  const viewer = await asking();
+  const request = viewer.requestStream("porch", { timeout: 60_000 });
+  tick(5_000);
+  resumed();
+  assert.equal(viewer.clientId, "me");
+  assert.equal(FakeSocket.last.lastOf("requestStream").cameraId, "porch");
+  viewer.close();
+  await assert.rejects(request, { name: "CancelledError" });
+});
+
+for (const [when, wait] of [["after", 5_000], ["before", 0]]) {
+  test(`a connection that was lost ${when} the window has passed asks no more`, async () => {
+    const viewer = await asking();
+    const request = viewer.requestStream("porch", { timeout: 60_000 });
+    tick(wait);
+    FakeSocket.last.drop(1006);
+    tick(5_000 - wait);
+    await assert.rejects(request, { name: "ConnectionError" });
+  });
+}
 
 test("when the window has passed, all that waits is told", async () => {
   const viewer = await viewing();
