@@ -51,10 +51,12 @@ export class SessionFailedError extends ClientError {
   /**
    * @param {string} message
    * @param {string} reason
+   * @param {unknown} [cause] what the WebRTC of this side threw, if it did
    */
-  constructor(message, reason) {
+  constructor(message, reason, cause) {
     super(message);
     this.reason = reason;
+    if (cause !== undefined) this.cause = cause;
   }
 }
 

@@ -9,7 +9,8 @@ const RESTART_MS = 3_000;
  *   side sends
  * @property {(session: Session, stream: MediaStream) => void} [onStream]
  * @property {(session: Session) => void} [onState] connected, or no longer
- * @property {(session: Session, reason: string) => void} onEnd once
+ * @property {(session: Session, reason: string, cause?: unknown) => void} onEnd once; `cause` is what the
+ *   WebRTC of this side threw, if it did
  */
 
 /**
@@ -141,7 +142,7 @@ export class Session {
         unused.delete(transceiver);
         await transceiver.sender.replaceTrack(track);
         if (transceiver.direction.startsWith("send")) continue;
-        transceiver.direction = "sendrecv";
+        setDirection(transceiver, "sendrecv");
         transceiver.sender.setStreams?.(label);
         needsOffer = true;
       }
@@ -163,14 +164,15 @@ export class Session {
   /**
    * @param {string} reason
    * @param {boolean} [tell] whether the other side is to hear it
+   * @param {unknown} [cause]
    */
-  end(reason, tell = false) {
+  end(reason, tell = false, cause = undefined) {
     if (this.ended) return;
     this.ended = true;
     clearTimeout(this.#recoveryTimer);
     if (tell) this.#send("bye", { reason });
     this.#discard();
-    this.#hooks.onEnd(this, reason);
+    this.#hooks.onEnd(this, reason, cause);
   }
 
   /** @returns {RTCPeerConnection} */
@@ -238,9 +240,9 @@ export class Session {
     this.#work = this.#work.then(async () => {
       try {
         if (!this.ended) await step();
-      } catch {
+      } catch (error) {
         // After its end, everything fails, and means nothing.
-        this.end("failed", true);
+        this.end("failed", true, error);
       }
     });
   }
@@ -252,6 +254,16 @@ export class Session {
   #send(type, fields) {
     if (!this.detached) this.#hooks.send({ type, target: this.peerId, ...fields });
   }
+}
+
+/**
+ * @param {RTCRtpTransceiver & {setDirection?: (direction: RTCRtpTransceiverDirection) => void}} transceiver
+ * @param {RTCRtpTransceiverDirection} direction
+ */
+export function setDirection(transceiver, direction) {
+  // werift has this method where the standard has a property that can be set.
+  if (transceiver.setDirection) transceiver.setDirection(direction);
+  else transceiver.direction = direction;
 }
 
 /** @param {RTCSessionDescription | null} description */

@@ -1,5 +1,5 @@
 import { CancelledError, ICEFailedError, SessionFailedError, TimeoutError } from "./errors.js";
-import { Session } from "./session.js";
+import { Session, setDirection } from "./session.js";
 import { measure } from "./stats.js";
 
 const FIRST_RETRY_MS = 500;
@@ -168,7 +168,7 @@ export class Viewing {
         this.#look(session, arriving);
       },
       onState: () => this.#look(session, arriving),
-      onEnd: (_, reason) => this.#ended(session, /** @type {EndReason} */ (reason)),
+      onEnd: (_, reason, cause) => this.#ended(session, /** @type {EndReason} */ (reason), cause),
     });
     return session;
   }
@@ -201,8 +201,9 @@ export class Viewing {
   /**
    * @param {Session} session
    * @param {EndReason} reason
+   * @param {unknown} cause
    */
-  #ended(session, reason) {
+  #ended(session, reason, cause) {
     if (session !== this.#session) return;
     const cameraId = this.#cameraId;
     this.#session = this.#microphone = null;
@@ -218,7 +219,7 @@ export class Viewing {
     } else {
       if (isOwn) attempt?.reject(new CancelledError(`Camera ${cameraId} is not wanted any more.`));
       else if (reason === "noPath") attempt?.reject(noPath(cameraId));
-      else attempt?.reject(new SessionFailedError(`There is no picture of camera ${cameraId}: ${reason}.`, reason));
+      else attempt?.reject(noPicture(cameraId, reason, cause));
       if (this.#isKept) this.#retryLater();
     }
   }
@@ -246,6 +247,16 @@ export class Viewing {
 /** @param {string} cameraId */
 const late = (cameraId) => new TimeoutError(`Camera ${cameraId} did not answer in time.`);
 
+/**
+ * @param {string} cameraId
+ * @param {EndReason} reason
+ * @param {unknown} cause
+ */
+function noPicture(cameraId, reason, cause) {
+  const why = cause instanceof Error ? `${reason} (${cause.message})` : reason;
+  return new SessionFailedError(`There is no picture of camera ${cameraId}: ${why}.`, reason, cause);
+}
+
 /** @param {string} cameraId */
 const noPath = (cameraId) =>
   new ICEFailedError(`No network path to camera ${cameraId} was found. It may take a TURN server.`);
@@ -260,6 +271,6 @@ function microphoneOf(peer, { sdp = "" }) {
   const transceiver = peer.getTransceivers().find(({ receiver }) => receiver.track?.kind === "audio");
   const section = sdp.split(/^(?=m=)/m).find((part) => part.startsWith("m=audio")) ?? "";
   if (!transceiver || !/^a=(sendrecv|recvonly)/m.test(section)) return null;
-  transceiver.direction = "sendrecv";
+  setDirection(transceiver, "sendrecv");
   return transceiver.sender;
 }

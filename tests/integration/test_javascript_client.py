@@ -180,7 +180,7 @@ async def test_the_python_viewer_watches_a_camera_under_node(shared_server: Serv
         await deferToThread(heard, camera, "roomJoined")
         async with ViewerClient(url, room="node") as viewer, ViewerClient(url, room="node") as another:
             await viewer.wait_for_camera("cam-1", 10)
-            assert viewer.cameras["cam-1"].meta == {"name": "Node"}
+            assert viewer.cameras["cam-1"].meta == {"name": "Node", "acceptsAudio": True}
             stream = await viewer.request_stream("cam-1")
             found = await counters(stream, 20)
             assert set(found) <= set(range(90))
@@ -191,3 +191,12 @@ async def test_the_python_viewer_watches_a_camera_under_node(shared_server: Serv
                 await another.request_stream("cam-1")
             await viewer.stop_viewing("cam-1")
             assert (await deferToThread(heard, camera, "viewersChanged"))["viewers"] == []
+
+
+def test_a_viewer_under_node_talks_to_a_camera_under_node(shared_server: Server, tmp_path: Path) -> None:
+    write_packets(tmp_path / "packets.json", frames=15)
+    with node("show", shared_server, "talk", str(tmp_path / "packets.json")) as camera:
+        heard(camera, "roomJoined")
+        with node("talk", shared_server, "talk", "15000") as viewer:
+            client_id = heard(viewer, "roomJoined")["clientId"]
+            assert heard(camera, "voice")["viewerId"] == client_id

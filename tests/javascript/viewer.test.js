@@ -133,6 +133,17 @@ test("every other end settles a request, too", async () => {
   }
 });
 
+test("what the browser itself refuses is told", async () => {
+  const viewer = await viewing();
+  const request = viewer.requestStream("porch");
+  FakeSocket.last.receive({ ...OFFER, sdp: { type: "offer", sdp: "broken" } });
+  await assert.rejects(request, (error) => {
+    assert.equal(error.cause.message, "broken");
+    assert.match(error.message, /porch.*broken/);
+    return true;
+  });
+});
+
 test("a peer connection that fails has lost the stream, and the camera is asked again", async () => {
   const viewer = await watching();
   const events = record(viewer, "streamLost", "streamState", "streamReceived");

@@ -1,4 +1,5 @@
 // node node-client.mjs watch SERVER ROOM CAMERA TIMEOUT   our viewer over werift
+// node node-client.mjs talk SERVER ROOM CAMERA TIMEOUT    the same, which talks to the camera
 // node node-client.mjs show SERVER ROOM CAMERA [FILE]     our camera over werift; it says nothing without FILE
 //
 // Each prints its events as JSON, one a line, until it is told to stop.
@@ -25,13 +26,15 @@ const [role, url, room, cameraId, more] = process.argv.slice(2);
 
 class PeerConnection extends RTCPeerConnection {
   constructor(configuration) {
-    const codec = new RTCRtpCodecParameters({
+    const audio = new RTCRtpCodecParameters({ mimeType: "audio/opus", clockRate: 48_000, channels: 2 });
+    const video = new RTCRtpCodecParameters({
       mimeType: "video/H264",
       clockRate: 90_000,
       rtcpFeedback: [{ type: "nack" }, { type: "nack", parameter: "pli" }],
       parameters: "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
     });
-    super({ ...configuration, codecs: { video: [codec] }, iceAdditionalHostAddresses: ["127.0.0.1"] });
+    const codecs = { audio: [audio], video: [video] };
+    super({ ...configuration, codecs, iceAdditionalHostAddresses: ["127.0.0.1"] });
   }
 
   /** Where no STUN server is named, werift asks one of Google's, and waits for it. */
@@ -54,7 +57,7 @@ function report(client, ...events) {
   }
 }
 
-async function watch() {
+async function watch(whenSeen = () => {}) {
   const viewer = new ViewerClient(options);
   report(viewer, "cameraAvailable", "streamReceived", "streamLost");
   viewer.on("streamReceived", ({ stream }) => {
@@ -66,9 +69,22 @@ async function watch() {
   await viewer.connect();
   try {
     await viewer.requestStream(cameraId, { timeout: Number(more) });
+    await whenSeen(viewer);
   } catch (error) {
     print("refused", { name: error.name, message: error.message });
   }
+}
+
+async function talk() {
+  await watch(async (viewer) => {
+    const track = new MediaStreamTrack({ kind: "audio" });
+    await viewer.talk(cameraId, track);
+    for (let number = 0; ; number += 1) {
+      const header = new RtpHeader({ sequenceNumber: number % 65_536, timestamp: number * 960, payloadType: 97 });
+      track.writeRtp(new RtpPacket(header, Buffer.from([0xf8, 0xff, 0xfe]))); // Silence, in Opus.
+      await sleep(20);
+    }
+  });
 }
 
 /** The pictures of a file, a list of frames of base64 RTP payloads, again and again. */
@@ -88,8 +104,12 @@ async function play(file, track) {
 }
 
 async function show() {
-  const camera = new CameraClient({ ...options, cameraId, maxViewers: 1, meta: { name: "Node" } });
-  report(camera, "viewersChanged", "viewerRequest");
+  const meta = { name: "Node" };
+  const camera = new CameraClient({ ...options, cameraId, maxViewers: 1, meta, acceptsAudio: true });
+  report(camera, "viewersChanged", "viewerRequest", "audioReceived");
+  camera.on("audioReceived", ({ stream, viewerId }) => {
+    stream.getAudioTracks()[0].onReceiveRtp.once(() => print("voice", { viewerId }));
+  });
   if (more) {
     const track = new MediaStreamTrack({ kind: "video" });
     camera.startStreaming(new MediaStream([track]));
@@ -98,4 +118,4 @@ async function show() {
   await camera.register();
 }
 
-await { show, watch }[role]();
+await { show, talk, watch: () => watch() }[role]();
