@@ -1,4 +1,4 @@
-"""Compare this server and its camera with plain ones, in turns on one core: see docs/performance.md."""
+"""Compare server, camera and web app with plain ones, in turns on one core: see docs/performance.md."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Final
 
-from . import machine, media, report, servers
+from . import machine, media, report, servers, web
 from .servers import SERVERS, Server, SetupError
 
 PAIRS: Final = 50
@@ -59,6 +59,7 @@ RELAYS: Final = (
 JOINS: Final = "connections and joins"
 IDLE: Final = "memory of an idle joined connection"
 
+AnyPlan = Plan | media.Plan | web.Plan
 Measured = dict[str, list[dict[str, dict[str, Any]]]]
 Suite = tuple[list[str], dict[str, Any]]
 """The lines of a suite for people, and all its figures."""
@@ -121,7 +122,9 @@ def rows(measured: Measured) -> list[report.Row]:
     return [each for each in found if each is not None]
 
 
-def _heading(described: dict[str, Any], where: str, plan: Plan | media.Plan, started: float) -> list[str]:
+def _heading(
+    described: dict[str, Any], where: str, plan: Plan | media.Plan | web.Plan, started: float
+) -> list[str]:
     facts = ", ".join(f"{key} {value}" for key, value in described.items())
     medians = f"Medians of {plan.rounds} round(s) of {plan.seconds:g} s"
     return [
@@ -179,10 +182,25 @@ def media_suite(plan: media.Plan, camera_core: int | None, viewer_core: int | No
     return lines, {"machine": described, "pinned": pinned, "plan": vars(plan), **vars(measured)}
 
 
+def web_suite(plan: web.Plan, camera_core: int | None, browser_core: int | None) -> Suite:
+    """The web app in a browser."""
+    started = time.monotonic()
+    described = machine.describe(("aiortc", "av", "playwright", "cctvsignal"))
+    measured = web.run(plan, camera_core, browser_core, say)
+    where = (
+        "Not pinned: cameras and the browser share all cores, so figures are rough."
+        if camera_core is None
+        else f"Server and cameras ran on core {camera_core}, the browser on core {browser_core}."
+    )
+    lines = [*_heading(described, where, plan, started), *web.lines(measured)]
+    pinned = {"camera": camera_core, "browser": browser_core}
+    return lines, {"machine": described, "pinned": pinned, "plan": vars(plan), **measured.plain()}
+
+
 def main() -> int:
     """Run the suites; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("suite", nargs="?", choices=report.SUITES, help="only this one (default: both)")
+    parser.add_argument("suite", nargs="?", choices=report.SUITES, help="only this one (default: all)")
     parser.add_argument("--quick", action="store_true", help="short rounds, in less than two minutes")
     parser.add_argument("--write-docs", action="store_true", help="put the tables into docs/performance.md")
     options = parser.parse_args()
@@ -193,6 +211,7 @@ def main() -> int:
     suites: dict[str, Callable[[], Suite]] = {
         report.RELAY: lambda: relay_suite(QUICK if quick else FULL, *cores),
         report.MEDIA: lambda: media_suite(media.QUICK if quick else media.FULL, *cores),
+        report.WEB: lambda: web_suite(web.QUICK if quick else web.FULL, *cores),
     }
     for name in report.SUITES if options.suite is None else (options.suite,):
         try:

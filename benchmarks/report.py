@@ -15,7 +15,8 @@ RESULTS: Final = Path(__file__).parent / "results" / "latest.json"
 PAGE: Final = Path(__file__).parent.parent / "docs" / "performance.md"
 RELAY: Final = "relay"
 MEDIA: Final = "media"
-SUITES: Final = (RELAY, MEDIA)
+WEB: Final = "web"
+SUITES: Final = (RELAY, MEDIA, WEB)
 BUSY: Final = 0.9
 """A load generator that uses more of its core than this may be the bottleneck."""
 NOISE: Final = 0.03

@@ -175,7 +175,7 @@ export class ViewerClient extends WebRTCCCTVClient {
   #onBye({ sender, reason }) {
     const session = this.#sessionWith(sender);
     if (!session) return;
-    // What cameras say is for people, save these two words; one that gives up before anything flowed found no path.
+    // What cameras say is for people, save two words; one that gives up before anything flowed found no path.
     if (reason !== "cameraStopped" && session.isConnecting) session.end("noPath");
     else session.end(reason === "failed" ? "failed" : "cameraStopped");
   }

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, WebSocketRoute, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Playwright,
+    WebSocketRoute,
+    expect,
+    sync_playwright,
+)
 
 from tests.browser.chromium import find_chromium
 from tests.processes import Server
@@ -28,6 +36,9 @@ ARGUMENTS = [
 ]
 
 OpenPage = Callable[..., Page]
+
+# Machines that run tests are slow now and then.
+expect.set_options(timeout=15_000)
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ LEVEL = """async (video) => {
     context.createMediaStreamSource(video.srcObject).connect(analyser);
     const samples = new Float32Array(analyser.fftSize);
     let most = 0;
-    const end = performance.now() + 1500;
+    const end = performance.now() + 700;
     while (performance.now() < end) {
         await new Promise((resolve) => setTimeout(resolve, 20));
         analyser.getFloatTimeDomainData(samples);

@@ -43,23 +43,22 @@ def frames_of(path: Path) -> list[av.VideoFrame]:
         return list(container.decode(video=0))
 
 
-@pytest.mark.parametrize("how", ["button", "key"])
-def test_a_picture_is_saved(open_page: OpenPage, shared_server: Server, tmp_path: Path, how: str) -> None:
+def test_a_picture_is_saved(open_page: OpenPage, shared_server: Server, tmp_path: Path) -> None:
     room = next(ROOMS)
     with camera(shared_server, room, "a/porch", "--size=640x480"):
         viewer = open_page(f"/?room={room}", viewport=DESKTOP)
         expect_moving_picture(viewer, watched(viewer, "a/porch"))
-        with viewer.expect_download() as saved:
-            if how == "button":
-                tool(viewer, "snapshot").click()
-            else:
-                viewer.keyboard.press("s")
-        path = keep(saved.value, tmp_path)
-        assert re.fullmatch(r"a_porch-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.png", path.name)
+        with viewer.expect_download() as by_key:
+            viewer.keyboard.press("s")
+        with viewer.expect_download() as by_button:
+            tool(viewer, "snapshot").click()
+        for saved in (by_key.value, by_button.value):
+            path = keep(saved, tmp_path)
+            assert re.fullmatch(r"a_porch-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.png", path.name)
+            [picture] = frames_of(path)
+            assert (picture.width, picture.height) == (640, 480)
+            assert len(set(bytes(picture.reformat(format="gray").planes[0]))) > 20
         expect(viewer.locator("#notice")).to_have_text(f"Saved as {path.name}")
-    [picture] = frames_of(path)
-    assert (picture.width, picture.height) == (640, 480)
-    assert len(set(bytes(picture.reformat(format="gray").planes[0]))) > 20
 
 
 def record_until(page: Page, clock: str) -> None:
@@ -265,19 +264,18 @@ def test_statistics_say_how_it_does(open_page: OpenPage, shared_server: Server) 
         expect(facts).to_be_hidden()
 
 
-@pytest.mark.parametrize("how", ["button", "key", "double-click"])
-def test_a_picture_fills_the_screen(open_page: OpenPage, shared_server: Server, how: str) -> None:
+def test_a_picture_fills_the_screen(open_page: OpenPage, shared_server: Server) -> None:
     room = next(ROOMS)
     with camera(shared_server, room, "porch"):
         viewer = open_page(f"/?room={room}", viewport=DESKTOP)
         watched(viewer, "porch")
-        if how == "button":
-            tool(viewer, "fullscreen").click()
-        elif how == "key":
+        for begin in (
+            lambda: tool(viewer, "fullscreen").click(),
+            lambda: viewer.keyboard.press("f"),
+            lambda: video_of(viewer, "porch").dblclick(),
+        ):
+            begin()
+            viewer.wait_for_function("() => document.fullscreenElement?.dataset.tile === 'porch'")
             viewer.keyboard.press("f")
-        else:
-            video_of(viewer, "porch").dblclick()
-        viewer.wait_for_function("() => document.fullscreenElement?.dataset.tile === 'porch'")
+            viewer.wait_for_function("() => document.fullscreenElement === null")
         expect_moving_picture(viewer, video_of(viewer, "porch"))
-        viewer.keyboard.press("f")
-        viewer.wait_for_function("() => document.fullscreenElement === null")

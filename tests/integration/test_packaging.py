@@ -30,7 +30,7 @@ def test_the_wheel_holds_the_server_its_pages_and_its_clients(wheel: Path) -> No
         "cctvsignal/hub.py",
         "cctvsignal/py.typed",
         "cctvsignal/web/index.html",
-        "cctvsignal/web/viewer.js",
+        "cctvsignal/web/wall-page.js",
         "cctvsignal/client/index.js",
         "cctvsignal_clients/sources/pattern.py",
         "twisted/plugins/cctvsignal_plugin.py",
