@@ -16,6 +16,7 @@ export class Tile {
   #tools;
   #isBlocked = false;
   #frames = 0;
+  #painted = 0;
   #lastMoved = 0;
   #onState;
 
@@ -38,6 +39,11 @@ export class Tile {
       onBusy: () => onState(this),
     });
     this.#build();
+    const count = () => {
+      this.#painted++;
+      this.#video.requestVideoFrameCallback?.(count);
+    };
+    this.#video.requestVideoFrameCallback?.(count);
     this.#still = setInterval(() => this.#lookWhetherItMoves(), 1000);
     this.#show();
   }
@@ -157,9 +163,11 @@ export class Tile {
       this.#lastMoved = performance.now();
       return;
     }
-    const { totalVideoFrames } = this.#video.getVideoPlaybackQuality();
-    if (totalVideoFrames !== this.#frames) this.#lastMoved = performance.now();
-    this.#frames = totalVideoFrames;
+    // Firefox counts no frames of streams, and tells of each that is painted only since version 132.
+    const frames = this.#video.getVideoPlaybackQuality().totalVideoFrames + this.#painted;
+    const isCounted = frames > 0 || "requestVideoFrameCallback" in this.#video;
+    if (frames !== this.#frames || !isCounted) this.#lastMoved = performance.now();
+    this.#frames = frames;
     this.watch.moves(performance.now() - this.#lastMoved < STILL_MS);
   }
 }

@@ -79,6 +79,7 @@ def test_firefox(shared_server: Server) -> None:
     # The page shows the newest picture when it is looked at, not each of them.
     assert found["frames"] >= FRAMES
     assert found["firstCounter"] < found["counter"] < found["firstCounter"] + 15 * SECONDS
+    assert found["state"] == "live"
 
 
 def test_libwebrtc(shared_server: Server) -> None:
