@@ -9,7 +9,10 @@ PORT ?= 8080
 PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help run test test-long check unit integration browser javascript javascript-oldest pythons bench bench-quick clean
+# Playwright has an event loop of its own.
+BROWSER_TESTS := $(BIN)/pytest -p no:twisted -o addopts="-ra --strict-markers"
+
+.PHONY: help run test test-long check unit integration browser screenshots javascript javascript-oldest pythons bench bench-quick clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -24,6 +27,8 @@ test: check unit integration browser javascript ## everything that is tested, in
 
 test-long: test pythons javascript-oldest ## the same, then longer searches and every Python of this machine
 	HYPOTHESIS_PROFILE=long $(BIN)/pytest tests/unit
+	$(BIN)/pytest -m long tests/integration
+	$(BROWSER_TESTS) -m long tests/browser
 
 check: $(VENV)/test.stamp ## types, style and lint
 	$(BIN)/ruff check .
@@ -41,7 +46,10 @@ integration: $(VENV)/test.stamp ## real servers, real clients, real media
 browser: $(VENV)/test.stamp ## the pages in a real Chromium
 	@PYTHON=$(BIN)/python tests/install-browser.sh
 	@tests/install-npm.sh browser
-	$(BIN)/pytest -p no:twisted -o addopts="-ra --strict-markers" tests/browser
+	$(BROWSER_TESTS) -m "not long" tests/browser
+
+screenshots: $(VENV)/test.stamp ## make the pictures of docs/images anew
+	SCREENSHOTS=1 $(BROWSER_TESTS) tests/browser/test_screenshots.py
 
 javascript: ## the JavaScript client: its types, and its tests under Node's own test runner
 	@tests/install-npm.sh javascript

@@ -1,4 +1,4 @@
-"""Pictures of the pages, for people to look at: SCREENSHOTS=1 puts them into docs/images."""
+"""Pictures of the pages, for people to look at: `make screenshots` puts them into docs/images."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tests.browser.pages import start_camera, tile, video_of
 from tests.processes import REPOSITORY, Server, command, script
 from tests.videos import write_generated
 
+pytestmark = pytest.mark.long
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 375, "height": 740}
 IN_DOCUMENTS = {

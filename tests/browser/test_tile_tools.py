@@ -112,7 +112,8 @@ def test_a_recording_goes_on_unseen(open_page: OpenPage, shared_server: Server) 
     room = next(ROOMS)
     with camera(shared_server, room, "porch"), camera(shared_server, room, "gate"):
         viewer = open_page(f"/?room={room}&layout=1", viewport=DESKTOP)
-        watched(viewer, "gate")
+        # Only with a picture has a tile the size that it keeps.
+        expect_moving_picture(viewer, watched(viewer, "gate"))
         tile(viewer, "gate").hover()
         tile(viewer, "gate").locator('[data-action="record"]').click()
         viewer.evaluate("document.querySelector('[data-tile=porch]').scrollIntoView()")
