@@ -32,7 +32,7 @@ export const texts = {
   layoutTitle: "Pictures on the screen",
   layout: (layout) => (layout === "fit" ? "Fit" : layout),
   layoutLabel: (layout) =>
-    layout === "fit" ? "All pictures on the screen" : layout === "1" ? "1 picture" : `${layout} pictures`,
+    layout === "fit" ? "Fit all pictures on the screen" : layout === "1" ? "1 picture" : `${layout} pictures`,
   noCameras: "There are no cameras in this room yet. They appear here as soon as they start.",
   noCamerasTitle: "No cameras yet",
   noCamerasHelp: "Any phone or laptop that opens this page can be one. On other computers, this starts one:",

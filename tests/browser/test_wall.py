@@ -518,7 +518,7 @@ def test_a_screen_reader_hears_names_and_states(open_page: OpenPage, shared_serv
         expect(viewer.get_by_role("article", name="Front door: Live")).to_be_visible()
         for name in ("Save a picture of Front door", "Record Front door", "Enlarge Front door"):
             expect(viewer.get_by_role("button", name=name)).to_have_count(1)
-        expect(viewer.get_by_role("button", name="All pictures on the screen")).to_be_visible()
+        expect(viewer.get_by_role("button", name="Fit all pictures on the screen")).to_be_visible()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(320, "dark"), (1280, "light")])
