@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from av import VideoFrame
+
 from . import bridge
 from .encoder import AS_THE_SOURCE, CODECS, Codec, EncoderSettings, SharedEncoder
 from .frames import FrameReader
@@ -32,7 +34,7 @@ class Channel:
         self._source = source
         self._settings = settings
         self._encoder: SharedEncoder | None = None
-        self._frames: FrameReader | None = None
+        self._frames: FrameReader[VideoFrame] | None = None
         self._task: asyncio.Task[None] | None = None
         feed.on_readers = self.update
         feed.on_keyframe_wanted = self._want_keyframe

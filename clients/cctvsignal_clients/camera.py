@@ -9,13 +9,15 @@ from typing import Final, Unpack
 from twisted.logger import Logger
 
 from cctvsignal import messages
+from cctvsignal.messages import CameraMeta
 
 from . import bridge
 from .bridge import Result
 from .broadcast import Broadcast, SendingStats
 from .encoder import AS_THE_SOURCE, CODECS, Codec, EncoderSettings
+from .errors import InvalidOption
 from .outgoing import OutgoingTrack
-from .peer import PeerSession
+from .peer import NO_CHANNELS, ChannelHandlers, PeerSession
 from .sessions import SessionClient
 from .signaling import DEFAULT_SERVER, ClientOptions
 from .sources import Source, open_source
@@ -31,7 +33,9 @@ class CameraClient(SessionClient):
     `register` makes it known, `start_streaming` gives it a source. It makes an offer to every viewer that
     asks, and answers viewers that make an offer themselves. Media goes on while the server is away. However
     many watch, the source is encoded at most once for each of the `codecs` (offered in this order), as
-    `encoding` says, or not at all if it is H.264 already.
+    `encoding` says, or not at all if it is H.264 already. Each of the `channels` is a data channel that it
+    opens for viewers, and takes from them; `accepts` are those that it only takes. One that does not
+    `sends_video` has nothing but those.
 
     Of its own it has the event `viewersChanged` (the list `viewers`).
     """
@@ -46,6 +50,9 @@ class CameraClient(SessionClient):
         max_viewers: int | None = None,
         encoding: EncoderSettings = AS_THE_SOURCE,
         codecs: Sequence[Codec] = CODECS,
+        channels: ChannelHandlers = NO_CHANNELS,
+        accepts: ChannelHandlers = NO_CHANNELS,
+        sends_video: bool = True,
         **options: Unpack[ClientOptions],
     ) -> None:
         super().__init__(server, **options)
@@ -53,6 +60,9 @@ class CameraClient(SessionClient):
         self.max_viewers = max_viewers
         self._encoding = encoding
         self._codecs = codecs
+        self._channels = channels
+        self._accepts = accepts
+        self._sends_video = sends_video
         self._source: Source | None = None
         self._broadcast: Broadcast | None = None
         self._handlers = {
@@ -77,6 +87,13 @@ class CameraClient(SessionClient):
         """End all sessions and the source; the camera stays registered."""
         return bridge.start(self._stop_streaming())
 
+    def update_meta(self, meta: CameraMeta | None) -> Result[None]:
+        """Have other meta: those who join, or list the cameras, see it from now on.
+
+        Raises `InvalidOption`; without a connection it is told when there is one.
+        """
+        return bridge.start(self._update_meta(meta))
+
     @property
     def viewers(self) -> list[str]:
         """The client ids of those who have a session with this camera."""
@@ -87,6 +104,16 @@ class CameraClient(SessionClient):
         return SendingStats((), 0.0, 0.0) if self._broadcast is None else self._broadcast.stats()
 
     # --- inside
+
+    async def _update_meta(self, meta: CameraMeta | None) -> None:
+        before, self.meta = self.meta, meta
+        try:
+            self._checked_join_message()
+        except InvalidOption:
+            self.meta = before
+            raise
+        if self.connected and self._wants_room:
+            await self._ask(self._join_message(), messages.Joined)
 
     def _join_message(self) -> messages.Join:
         return messages.Join(
@@ -119,24 +146,31 @@ class CameraClient(SessionClient):
         await self._stop_streaming()
 
     def _tracks(self) -> Sequence[OutgoingTrack]:
-        return [] if self._broadcast is None else self._broadcast.tracks()
+        if self._broadcast is None or not self._sends_video:
+            return []
+        return self._broadcast.tracks()
 
     def _start_session(self, viewer_id: str) -> PeerSession | None:
         if self._broadcast is None:
             log.info("{viewer} asks for a camera that does not stream", viewer=viewer_id)
-            self._send(messages.Bye(target=viewer_id, reason="the camera does not stream"))
+            self._say_bye(viewer_id, "the camera does not stream")
             return None
-        session = self._new_session(viewer_id, self._tracks)
+        session = self._new_session(viewer_id, self._tracks, self._channels, self._accepts)
         self._emit("viewersChanged", self.viewers)
         return session
 
     def _on_request(self, request: messages.ViewerRequest) -> None:
-        if session := self._start_session(request.viewer_id):
+        if not self._sends_video:
+            self._say_bye(request.viewer_id, "the camera sends only JPEGs, to viewers that make an offer")
+        elif session := self._start_session(request.viewer_id):
             session.offer()
 
     def _on_offer(self, offer: messages.RelayedOffer) -> None:
         if session := self._start_session(offer.sender):
             session.take(offer)
+
+    def _say_bye(self, viewer_id: str, reason: str) -> None:
+        self._send(messages.Bye(target=viewer_id, reason=reason))
 
     def _on_gone(self, gone: messages.ClientDisconnected) -> None:
         session = self._sessions.get(gone.client_id)

@@ -62,10 +62,10 @@ examples:
 
 def camera() -> None:
     """The command `cctvsignal-camera`."""
-    parser = _parser(CAMERA_TEXT, CAMERA_EXAMPLES)
-    _option(parser, "--id", "CAMERA_ID", "cam-1", "what viewers call this camera")
-    _option(parser, "--name", "CAMERA_NAME", None, "what people call it, such as 'Front door'")
-    _option(parser, "--source", "SOURCE", "test", f"where the pictures come from: {WORDS}")
+    parser = command_parser(CAMERA_TEXT, CAMERA_EXAMPLES)
+    add_option(parser, "--id", "CAMERA_ID", "cam-1", "what viewers call this camera")
+    add_option(parser, "--name", "CAMERA_NAME", None, "what people call it, such as 'Front door'")
+    add_option(parser, "--source", "SOURCE", "test", f"where the pictures come from: {WORDS}")
     preferred = CODECS[0].lower()
     parser.add_argument(
         "--codec",
@@ -74,51 +74,53 @@ def camera() -> None:
         help=f"what to offer first (default: {preferred})",
     )
     parser.add_argument(
-        "--bitrate", metavar="KBIT", type=_positive, help="kbit/s at most (default: by size and rate)"
+        "--bitrate", metavar="KBIT", type=positive, help="kbit/s at most (default: by size and rate)"
     )
-    parser.add_argument("--fps", metavar="RATE", type=_positive, help="pictures a second (default: all)")
+    parser.add_argument("--fps", metavar="RATE", type=positive, help="pictures a second (default: all)")
     parser.add_argument("--size", metavar="WxH", type=_size, help="such as 640x480 (default: the source's)")
     parser.add_argument(
         "--keyframe-interval",
         metavar="SECONDS",
-        type=_positive,
+        type=positive,
         default=AS_THE_SOURCE.keyframe_interval,
         help="seconds between keyframes nobody asked for (default: %(default)g)",
     )
     parser.add_argument(
         "--max-viewers", metavar="N", type=int, help="how many may watch (default: any number)"
     )
-    _run(parser, be_camera)
+    run(parser, be_camera)
 
 
 def viewer() -> None:
     """The command `cctvsignal-viewer`."""
-    parser = _parser("Watch a camera of a room.", VIEWER_EXAMPLES)
-    _option(parser, "--camera", "CAMERA_ID", None, "the camera to watch; without one, list the cameras")
+    parser = command_parser("Watch a camera of a room.", VIEWER_EXAMPLES)
+    add_option(parser, "--camera", "CAMERA_ID", None, "the camera to watch; without one, list the cameras")
     parser.add_argument("--snapshot", metavar="FILE", help="save one picture as .png or .jpg, and end")
     parser.add_argument("--record", metavar="FILE", help="record to .mp4, .mkv or .webm, without encoding")
     help_text = "seconds to wait for the camera and its picture (default: 30)"
     parser.add_argument("--timeout", metavar="SECONDS", type=float, default=30.0, help=help_text)
-    _run(parser, be_viewer)
+    run(parser, be_viewer)
 
 
-def _parser(description: str, examples: str) -> argparse.ArgumentParser:
+def command_parser(description: str, examples: str) -> argparse.ArgumentParser:
+    """A parser with the options that all commands have."""
     parser = argparse.ArgumentParser(
         description=description, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    _option(parser, "--server", "SERVER_URL", DEFAULT_SERVER, "the signaling server")
-    _option(parser, "--room", "ROOM_NAME", "cctv", "the room")
-    _option(parser, "--token", "TOKEN", None, "what the server lets this client in for, if it wants that")
-    _option(parser, "--ca-file", "CA_FILE", None, "certificates (PEM) to trust instead of the system's")
+    add_option(parser, "--server", "SERVER_URL", DEFAULT_SERVER, "the signaling server")
+    add_option(parser, "--room", "ROOM_NAME", "cctv", "the room")
+    add_option(parser, "--token", "TOKEN", None, "what the server lets this client in for, if it wants one")
+    add_option(parser, "--ca-file", "CA_FILE", None, "certificates (PEM) to trust instead of the system's")
     help_text = "text for people, or json: one object a line (default: text)"
     parser.add_argument("--log-format", choices=["text", "json"], default="text", help=help_text)
     parser.add_argument("--exit-after", metavar="SECONDS", type=float, help="end after this time")
     return parser
 
 
-def _option(
+def add_option(
     parser: argparse.ArgumentParser, name: str, variable: str, default: str | None, explanation: str
 ) -> None:
+    """An option that the environment may give, too."""
     notes = (
         [f"environment: {variable}"]
         if default is None
@@ -132,7 +134,8 @@ def _option(
     )
 
 
-def _positive(text: str) -> float:
+def positive(text: str) -> float:
+    """A number above 0, for `type`."""
     try:
         value = float(text)
     except ValueError:
@@ -149,10 +152,11 @@ def _size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _run(
+def run(
     parser: argparse.ArgumentParser,
     command: Callable[[argparse.Namespace, Reporter], Coroutine[Any, Any, None]],
 ) -> None:
+    """Run a command until it ends or is ended; what it raises of `ClientError` is told to people."""
     arguments = parser.parse_args()
     reporter = Reporter(sys.stdout, arguments.log_format)
     reporter.take_logs()

@@ -56,7 +56,7 @@ async def be_camera(arguments: argparse.Namespace, reporter: Reporter) -> None:
 
     client.on("roomJoined", joined)
     client.on("viewersChanged", viewers_changed)
-    refused = _watch_connection(client, reporter)
+    refused = watch_connection(client, reporter)
     try:
         await client.start_streaming(source)
         await client.register()
@@ -89,7 +89,7 @@ async def be_viewer(arguments: argparse.Namespace, reporter: Reporter) -> None:
     )
     async with client:
         reporter.say("joined", f"In room {client.room}.", room=client.room)
-        refused = _watch_connection(client, reporter)
+        refused = watch_connection(client, reporter)
         if not arguments.camera:
             await _list(client, reporter, refused)
         camera_id = arguments.camera
@@ -209,7 +209,7 @@ async def _done(refused: asyncio.Future[None]) -> bool:
     return refused.done()
 
 
-def _watch_connection(client: WebRTCCCTVClient, reporter: Reporter) -> asyncio.Future[None]:
+def watch_connection(client: WebRTCCCTVClient, reporter: Reporter) -> asyncio.Future[None]:
     """Say what becomes of the connection; the future fails when the server wants to see no more of it."""
     refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 

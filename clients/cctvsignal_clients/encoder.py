@@ -110,7 +110,12 @@ class SharedEncoder:
     """Encodes the frames of a reader, `rate` a second or fewer, into a feed until it is cancelled."""
 
     def __init__(
-        self, codec: Codec, frames: FrameReader, feed: PacketFeed, settings: EncoderSettings, rate: float
+        self,
+        codec: Codec,
+        frames: FrameReader[av.VideoFrame],
+        feed: PacketFeed,
+        settings: EncoderSettings,
+        rate: float,
     ) -> None:
         self._codec = codec
         self._rate = min(rate, settings.fps or rate)

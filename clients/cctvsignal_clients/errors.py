@@ -45,6 +45,10 @@ class CameraBusy(RequestRefused):
     """The camera has as many viewers as it takes: try again later."""
 
 
+class ControlRefused(ClientError):
+    """The camera did not change a setting: the text says why."""
+
+
 class CameraNotFound(ClientError):
     """There is no such camera in the room: check its id, the room, and that it runs."""
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import (
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCDtlsTransport,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
 from aiortc.sdp import candidate_from_sdp
 from twisted.logger import Logger
 
@@ -24,6 +30,9 @@ from .sdp import with_rejected_audio_inactive
 CONNECT_SECONDS: Final = 15.0
 """aiortc alone takes 34 s to notice that nobody is there."""
 
+ChannelHandlers: TypeAlias = Mapping[str, Callable[[RTCDataChannel], None]]
+"""Who takes a data channel with this label."""
+NO_CHANNELS: Final[ChannelHandlers] = {}
 Negotiation: TypeAlias = messages.RelayedOffer | messages.RelayedAnswer | messages.RelayedIceCandidate
 
 log = Logger()
@@ -48,8 +57,9 @@ class PeerSession:
     """A session with the client `peer_id`; messages of others must not be given to it.
 
     `send` passes on messages to the server; `on_end` is called once, when the session is over for whatever
-    reason, by then closed and freed. `tracks` makes what this side sends, when it is needed. `ca_file` has
-    the certificates to trust TURN servers by.
+    reason, by then closed and freed. `tracks` makes what this side sends, when it is needed. Each of the
+    `channels` is opened in an offer of this side, and those and `accepts` are taken when the other side
+    opens them. `ca_file` has the certificates to trust TURN servers by.
     """
 
     def __init__(
@@ -60,16 +70,21 @@ class PeerSession:
         on_end: Callable[[PeerSession], None],
         tracks: Callable[[], Sequence[OutgoingTrack]] = tuple,
         ca_file: str | Path | None = None,
+        channels: ChannelHandlers = NO_CHANNELS,
+        accepts: ChannelHandlers = NO_CHANNELS,
     ) -> None:
         self.peer_id = peer_id
         self._send = send
         self._on_end = on_end
         self._tracks = tracks
         self._outgoing: list[OutgoingTrack] = []
+        self._channels = channels
+        self._accepts = {**channels, **accepts}
         self._ca_file = ca_file
         # aiortc asks Google's STUN server where it is given no list at all.
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=rtc_ice_servers(ice_servers)))
         self.connection.on("connectionstatechange", self._state_changed)
+        self.connection.on("datachannel", self._on_channel)
         self._early_candidates: list[messages.RelayedIceCandidate] = []
         self._order = asyncio.Lock()
         self._late: LateCandidates | None = None
@@ -87,17 +102,21 @@ class PeerSession:
     @property
     def path(self) -> Literal["direct", "relayed", "none"]:
         """Which way media goes."""
-        transceivers = self.connection.getTransceivers()
-        if not transceivers or not self.connected.done():
+        transport = self._transport
+        if transport is None or not self.connected.done():
             return "none"
-        nominated = transceivers[0].receiver.transport.transport._connection._nominated.values()
+        nominated = transport.transport._connection._nominated.values()
         ends = [end.type for pair in nominated for end in (pair.local_candidate, pair.remote_candidate)]
         return ("relayed" if "relay" in ends else "direct") if ends else "none"
 
     @property
     def silent_seconds(self) -> float:
-        """How long the other side has said nothing about what it is sent."""
-        return min((track.silent_seconds for track in self._outgoing), default=float("inf"))
+        """How long the other side has said nothing about what it is sent.
+
+        Nothing is said about data channels, where only ICE notices that nobody is there.
+        """
+        default = 0.0 if self.connection.sctp is not None else float("inf")
+        return min((track.silent_seconds for track in self._outgoing), default=default)
 
     @property
     def ice_advice(self) -> str:
@@ -121,6 +140,14 @@ class PeerSession:
         await asyncio.shield(self._freeing)
 
     # --- inside
+
+    @property
+    def _transport(self) -> RTCDtlsTransport | None:
+        """The one transport of all (BUNDLE)."""
+        transceivers, sctp = self.connection.getTransceivers(), self.connection.sctp
+        if transceivers:
+            return transceivers[0].receiver.transport
+        return None if sctp is None else sctp.transport
 
     @property
     def _over(self) -> bool:
@@ -168,6 +195,8 @@ class PeerSession:
         self._start_deadline()
         for track in self._tracks():
             self._add(track)
+        for label, handler in self._channels.items():
+            handler(self.connection.createDataChannel(label))
         await self._describe(await self.connection.createOffer(), messages.Offer)
 
     async def _take(self, message: Negotiation) -> None:
@@ -193,6 +222,13 @@ class PeerSession:
                 track.stop()
         await self._describe(await self.connection.createAnswer(), messages.Answer)
 
+    def _on_channel(self, channel: RTCDataChannel) -> None:
+        handler = self._accepts.get(channel.label)
+        if handler is None:
+            channel.close()
+        else:
+            handler(channel)
+
     def _add(self, track: OutgoingTrack) -> None:
         sender = self.connection.addTrack(track)
         transceiver = next(each for each in self.connection.getTransceivers() if each.sender is sender)
@@ -202,9 +238,11 @@ class PeerSession:
     async def _describe(
         self, description: RTCSessionDescription, kind: type[messages.Offer] | type[messages.Answer]
     ) -> None:
-        # Audio and video share the first transport (BUNDLE).
-        transport = self.connection.getTransceivers()[0].receiver.transport.transport
-        self._late = LateCandidates(transport.iceGatherer._connection, self._ca_file)
+        transport = self._transport
+        if transport is None:
+            await self.end("there is nothing to send, and nothing is wanted")
+            return
+        self._late = LateCandidates(transport.transport.iceGatherer._connection, self._ca_file)
         await self.connection.setLocalDescription(description)
         if self._over:
             return
@@ -213,7 +251,9 @@ class PeerSession:
             self._gathering = bridge.background(self._send_late_candidates(self._late))
 
     async def _send_late_candidates(self, late: LateCandidates) -> None:
-        mid = self.connection.getTransceivers()[0].mid
+        transceivers = self.connection.getTransceivers()
+        sctp = self.connection.sctp
+        mid = transceivers[0].mid if transceivers else None if sctp is None else sctp.mid
         async for line in late.gather():
             self._send_candidate(Candidate(line, mid, 0))
         self._send_candidate(Candidate("", mid, 0))

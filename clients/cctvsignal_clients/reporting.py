@@ -19,6 +19,7 @@ STATUS_EVERY_SECONDS: Final = 60.0
 LEVELS: Final = {
     "cctvsignal": LogLevel.info,
     "cctvsignal_clients": LogLevel.info,
+    "cctvsignal_iot": LogLevel.info,
     # It warns of each connection that it drops; what there is to say of that, the clients say.
     "autobahn": LogLevel.error,
 }

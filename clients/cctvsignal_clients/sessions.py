@@ -9,7 +9,7 @@ from cctvsignal import messages
 
 from . import bridge, ice
 from .outgoing import OutgoingTrack
-from .peer import Negotiation, PeerSession
+from .peer import NO_CHANNELS, ChannelHandlers, Negotiation, PeerSession
 from .signaling import DEFAULT_SERVER, ClientOptions, WebRTCCCTVClient
 
 
@@ -32,7 +32,11 @@ class SessionClient(WebRTCCCTVClient):
         await super()._connect()
 
     def _new_session(
-        self, peer_id: str, tracks: Callable[[], Sequence[OutgoingTrack]] = tuple
+        self,
+        peer_id: str,
+        tracks: Callable[[], Sequence[OutgoingTrack]] = tuple,
+        channels: ChannelHandlers = NO_CHANNELS,
+        accepts: ChannelHandlers = NO_CHANNELS,
     ) -> PeerSession:
         before = self._sessions.get(peer_id)
         if before is not None:
@@ -44,6 +48,8 @@ class SessionClient(WebRTCCCTVClient):
             self._session_ended,
             tracks,
             self._ca_file,
+            channels,
+            accepts,
         )
         self._sessions[peer_id] = session
         return session

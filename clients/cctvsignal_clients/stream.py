@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Final, Literal
 
 import av
+from aiortc import RTCDataChannel
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from aiortc.stats import RTCInboundRtpStreamStats
 
-from . import bridge
+from . import bridge, pictures
+from . import control as control_channel
 from .bridge import Result
+from .control import RemoteControl
 from .errors import MediaFailed
-from .frames import FrameFeed, FrameIterator
+from .frames import FrameFeed, FrameIterator, FrameReader
 from .packets import AUDIO_CLOCK, VIDEO_CLOCK, GroupOfPictures, PacketFeed
-from .peer import PeerSession
+from .peer import ChannelHandlers, PeerSession
 from .receiving import Tap, tap
 from .recording import check_path, record
 
@@ -54,15 +57,20 @@ class Stream:
     When media dies, the viewer asks the camera again, and frames and recordings go on.
     """
 
-    def __init__(self, camera_id: str) -> None:
+    def __init__(self, camera_id: str, as_jpeg: bool = False) -> None:
         self.camera_id = camera_id
+        self.as_jpeg = as_jpeg
+        self.control = RemoteControl()
+        """What the camera says of itself, and its settings; `ViewerClient.set_control` changes them."""
         self.session: PeerSession | None = None
         """The present session with the camera; None while there is none."""
         self.lost = asyncio.Event()
         """Set while there is no session."""
         self.size = (0, 0)
         self._since = time.monotonic()
-        self._frames = FrameFeed()
+        self._frames = FrameFeed[av.VideoFrame]()
+        self._pictures = FrameFeed[bytes]()
+        self._last_picture = self._since
         self._video = _feed(VIDEO_CLOCK)
         self._audio = _feed(AUDIO_CLOCK)
         self._has_audio = False
@@ -70,9 +78,13 @@ class Stream:
         self._receiving: list[asyncio.Task[None]] = []
         self._over = False
 
-    def frames(self) -> FrameIterator:
+    def frames(self) -> FrameIterator[av.VideoFrame]:
         """The decoded frames from here on (`av.VideoFrame`), for `async for`; late readers miss some."""
         return FrameIterator(self._frames, FRAMES_KEPT)
+
+    def pictures(self) -> FrameIterator[bytes]:
+        """The JPEGs from here on as they came, for `async for`, if they were asked for `as_jpeg`."""
+        return FrameIterator(self._pictures, FRAMES_KEPT)
 
     def snapshot(self, path: str | Path) -> Result[None]:
         """Save the next frame as PNG or JPEG, by the ending of `path`.
@@ -102,7 +114,14 @@ class Stream:
     @property
     def silent_seconds(self) -> float:
         """How long nothing has come."""
+        if self.as_jpeg:
+            return time.monotonic() - self._last_picture
         return 0.0 if self._tap is None else time.monotonic() - self._tap.last_packet
+
+    def channels(self) -> tuple[ChannelHandlers, ChannelHandlers]:
+        """The data channels for a new session: those to open, and those to take."""
+        control = {control_channel.LABEL: self.control.take}
+        return ({pictures.LABEL: self._on_pictures, **control}, {}) if self.as_jpeg else ({}, control)
 
     def attach(self, session: PeerSession) -> None:
         """Take the tracks of this session from now on."""
@@ -124,10 +143,37 @@ class Stream:
         self._over = True
         self.detach()
         self._frames.end()
+        self._pictures.end()
         self._video.end()
         self._audio.end()
 
     # --- inside
+
+    def _on_pictures(self, channel: RTCDataChannel) -> None:
+        joiner = pictures.Joiner()
+
+        def hear(message: str | bytes) -> None:
+            jpeg = joiner.take(message) if isinstance(message, bytes) else None
+            if jpeg is not None:
+                self._last_picture = time.monotonic()
+                self._video.meter.add(len(jpeg), self._last_picture)
+                self._pictures.put(jpeg)
+
+        self._last_picture = time.monotonic()
+        channel.on("message", hear)
+        self._receiving.append(bridge.background(self._decode(self._pictures.read(keep=1))))
+
+    async def _decode(self, jpegs: FrameReader[bytes]) -> None:
+        decoder = pictures.JpegDecoder()
+        while True:
+            jpeg = await jpegs.next()
+            if self._frames.readers:
+                frame = await asyncio.to_thread(decoder.decode, jpeg)
+                if frame is not None:
+                    now = time.monotonic() - self._since
+                    frame.pts, frame.time_base = int(now * VIDEO_CLOCK), Fraction(1, VIDEO_CLOCK)
+                    self.size = (frame.width, frame.height)
+                    self._frames.put(frame)
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         assert self.session is not None
@@ -168,12 +214,16 @@ class Stream:
 
     async def _record(self, path: Path) -> None:
         check_path(path)
+        if self.as_jpeg:
+            raise MediaFailed("A stream of JPEGs cannot be recorded: ask for it without as_jpeg.")
         if self._over:
             raise MediaFailed(f"The stream of camera {self.camera_id!r} is over.")
         await record(path, lambda: self._codec, self._video, self._audio if self._has_audio else None)
 
     @property
     def _codec(self) -> str:
+        if self.as_jpeg:
+            return "JPEG"
         return "" if self._tap is None else self._tap.codec
 
     async def _stats(self) -> StreamStats:

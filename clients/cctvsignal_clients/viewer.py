@@ -13,6 +13,7 @@ from cctvsignal.messages import CameraInfo
 
 from . import bridge
 from .bridge import Result
+from .control import RemoteControl, Value
 from .errors import CameraNotFound, ClientError, ICEFailed, RequestTimeout
 from .peer import PeerSession
 from .retry import Backoff
@@ -34,7 +35,7 @@ class ViewerClient(SessionClient):
 
     `cameras` follows the room. Streams go on while the server is away; when the media of one dies, the
     camera is asked again for as long as it takes, and `streamReceived` tells when there are pictures again.
-    Of its own it has the event `streamLost` (the `Stream`).
+    Of its own it has the events `streamLost` and `controlsChanged` (the `Stream`).
     """
 
     device_type = "viewer"
@@ -58,15 +59,26 @@ class ViewerClient(SessionClient):
             messages.RelayedOffer: self._take,
         }
 
-    def request_stream(self, camera_id: str, timeout: float = REQUEST_SECONDS) -> Result[Stream]:
+    def request_stream(
+        self, camera_id: str, timeout: float = REQUEST_SECONDS, *, as_jpeg: bool = False
+    ) -> Result[Stream]:
         """Ask a camera for its pictures and wait, at most `timeout` seconds, until they can flow.
 
-        A stream that this client has of the camera ends.
+        A stream that this client has of the camera ends. `as_jpeg` asks for JPEGs over a data channel,
+        which cameras have that say `"pictures": ["jpeg", ...]` in their meta.
 
         Raises `CameraNotFound`, `CameraBusy`, `RequestTimeout` when the camera does not answer,
         `MediaFailed` when no media path is found or the camera refuses, `ConnectionFailed`.
         """
-        return bridge.start(self._request_stream(camera_id, timeout))
+        return bridge.start(self._request_stream(camera_id, timeout, as_jpeg))
+
+    def set_control(self, camera_id: str, name: str, value: Value) -> Result[None]:
+        """Change a setting of a camera that is watched: one of its stream's `controls`.
+
+        Raises `ControlRefused` or `RequestTimeout`.
+        """
+        stream = self._streams.get(camera_id)
+        return bridge.start((RemoteControl() if stream is None else stream.control).set(name, value))
 
     def stop_viewing(self, camera_id: str) -> Result[None]:
         """End the stream of a camera, if there is one."""
@@ -78,8 +90,9 @@ class ViewerClient(SessionClient):
 
     # --- inside
 
-    async def _request_stream(self, camera_id: str, timeout: float) -> Stream:
-        stream = Stream(camera_id)
+    async def _request_stream(self, camera_id: str, timeout: float, as_jpeg: bool) -> Stream:
+        stream = Stream(camera_id, as_jpeg)
+        stream.control.on_change = lambda: self._emit("controlsChanged", stream)
         try:
             await self._request(stream, timeout)
         except BaseException:
@@ -135,10 +148,14 @@ class ViewerClient(SessionClient):
                 if not self._wants(stream):
                     await self._stop_viewing(camera_id)
                 # Before it asks: the offer and its candidates may come in one piece with the answer.
-                session = self._new_session(await self._find(camera_id))
+                channels = stream.channels()
+                session = self._new_session(await self._find(camera_id), tuple, *channels)
                 stream.attach(session)
                 self._streams[camera_id] = stream
-                await self._ask(messages.RequestStream(camera_id=camera_id), messages.Ack)
+                if stream.as_jpeg:
+                    session.offer()
+                else:
+                    await self._ask(messages.RequestStream(camera_id=camera_id), messages.Ack)
                 await session.connected
         except BaseException as error:
             advice = session.ice_advice if session is not None and session.described else ""

@@ -25,7 +25,7 @@ def picture(number: int) -> av.VideoFrame:
 
 @deadline()
 async def test_a_reader_that_is_late_gets_the_latest_frames() -> None:
-    feed = FrameFeed()
+    feed = FrameFeed[av.VideoFrame]()
     late, later = feed.read(keep=1), feed.read(keep=2)
     for number in range(5):
         feed.put(picture(number))
@@ -37,7 +37,7 @@ async def test_a_reader_that_is_late_gets_the_latest_frames() -> None:
 
 @deadline()
 async def test_a_reader_that_was_abandoned_is_forgotten() -> None:
-    feed = FrameFeed()
+    feed = FrameFeed[av.VideoFrame]()
     frames = FrameIterator(feed, keep=30)
     feed.put(picture(1))
     async for frame in frames:

@@ -20,9 +20,9 @@ class Source(ABC):
     """
 
     def __init__(self) -> None:
-        self.frames = FrameFeed()
+        self.frames = FrameFeed[VideoFrame]()
         """The pictures; they need be made only while somebody reads them."""
-        self.placeholders = FrameFeed()
+        self.placeholders = FrameFeed[VideoFrame]()
         """What to show while there is no picture."""
         self.h264 = PacketFeed(group=GroupOfPictures())
         """H.264 for viewers: the source's own while `passes_h264`, else from an encoder."""

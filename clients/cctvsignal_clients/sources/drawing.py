@@ -34,6 +34,18 @@ _GLYPHS: Final = {
     "N": ("10001", "11001", "10101", "10011", "10001", "10001", "10001"),
     "O": ("01110", "10001", "10001", "10001", "10001", "10001", "01110"),
     "S": ("01111", "10000", "10000", "01110", "00001", "00001", "11110"),
+    "B": ("11110", "10001", "10001", "11110", "10001", "10001", "11110"),
+    "C": ("01110", "10001", "10000", "10000", "10000", "10001", "01110"),
+    "D": ("11110", "10001", "10001", "10001", "10001", "10001", "11110"),
+    "E": ("11111", "10000", "10000", "11110", "10000", "10000", "11111"),
+    "H": ("10001", "10001", "10001", "11111", "10001", "10001", "10001"),
+    "M": ("10001", "11011", "10101", "10101", "10001", "10001", "10001"),
+    "R": ("11110", "10001", "10001", "11110", "10100", "10010", "10001"),
+    "T": ("11111", "00100", "00100", "00100", "00100", "00100", "00100"),
+    "U": ("10001", "10001", "10001", "10001", "10001", "10001", "01110"),
+    "W": ("10001", "10001", "10001", "10101", "10101", "11011", "10001"),
+    "Y": ("10001", "10001", "01010", "00100", "00100", "00100", "00100"),
+    "Z": ("11111", "00001", "00010", "00100", "01000", "10000", "11111"),
 }
 
 
@@ -54,13 +66,13 @@ def frame_of(luma: bytes, chroma: tuple[bytes, bytes], width: int, height: int) 
     return frame
 
 
-def no_signal(seconds: int, size: tuple[int, int]) -> VideoFrame:
-    """The picture for a source that has shown nothing for so many seconds."""
+def no_signal(seconds: int, size: tuple[int, int], reason: str = "") -> VideoFrame:
+    """The picture for a source that has shown nothing for so many seconds, in capital letters."""
     width, height = (side - side % 2 for side in size)
     clock = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
     scale = max(1, min(width // (12 * GLYPH_WIDTH), height // (4 * GLYPH_HEIGHT)))
     luma = bytearray([BLACK]) * (width * height)
-    for text, line in (("NO SIGNAL", -1), (clock, 1)):
+    for text, line in (("NO SIGNAL", -1), (clock, 1), (reason, 3)):
         x = (width - len(text) * GLYPH_WIDTH * scale) // 2
         y = height // 2 + (line * GLYPH_HEIGHT - GLYPH_HEIGHT // 2) * scale
         write(luma, width, x, max(0, y), text, scale)
