@@ -15,7 +15,9 @@ from cctvsignal import messages
 from cctvsignal.options import SETTINGS
 
 REPOSITORY = Path(__file__).parent.parent.parent
-PACKAGES = [REPOSITORY / "cctvsignal", REPOSITORY / "clients" / "cctvsignal_clients"]
+CLIENTS = REPOSITORY / "clients" / "cctvsignal_clients"
+IOT = REPOSITORY / "iot" / "cctvsignal_iot"
+PACKAGES = [REPOSITORY / "cctvsignal", CLIENTS, IOT]
 
 PURE = {"messages", "validation", "repetition", "registry", "hub"}
 """Floors 0 and 1 of the server: no I/O, and of the project only each other."""
@@ -46,7 +48,6 @@ PURE_LIBRARIES = {"msgspec"} | set(sys.stdlib_module_names) - {
     "threading",
     "time",
 }
-CLIENTS = REPOSITORY / "clients" / "cctvsignal_clients"
 CLIENT_RULES = {"retry", "rates", "h264", "sdp"}
 """Modules of the Python clients without any I/O."""
 CLIENT_SIGNALING = {"connection", "signaling", "sessions", "camera", "viewer", "commands", "cli"}
@@ -58,6 +59,8 @@ CLIENT_MEDIA = {
         "encoder",
         "outgoing",
         "broadcast",
+        "pictures",
+        "control",
         "receiving",
         "recording",
         "ice",
@@ -66,6 +69,9 @@ CLIENT_MEDIA = {
     ),
     *(f"sources/{path.stem}" for path in (CLIENTS / "sources").glob("*.py")),
 }
+IOT_RULES = {"jpeg", "mjpeg", "states", "simulator/faults", "simulator/firmware", "simulator/http"}
+IOT_RULES |= {"simulator/sensor"}
+"""Modules of the bridge and the simulator without any I/O."""
 MAX_LINES = 400
 
 
@@ -127,8 +133,25 @@ def test_media_of_the_clients_know_nothing_of_signaling(name: str) -> None:
     assert not own & CLIENT_SIGNALING
 
 
+@pytest.mark.parametrize("name", sorted(IOT_RULES))
+def test_the_rules_of_the_bridge_do_no_io(name: str) -> None:
+    libraries = {module.partition(".")[0] for module in imports(IOT / f"{name}.py")}
+    assert libraries - {""} <= PURE_LIBRARIES
+
+
+def test_the_simulator_knows_nothing_of_its_bridge() -> None:
+    for path in modules(IOT / "simulator"):
+        assert not {module for module in imports(path) if module.startswith("..")}, path
+
+
+def test_the_bridge_imports_nothing_of_the_server() -> None:
+    for path in modules(IOT):
+        assert not {module for module in imports(path) if re.match(r"cctvsignal(\.|$)", module)}, path
+
+
 def test_clients_import_only_the_messages_of_the_server() -> None:
-    for path in modules(REPOSITORY / "clients" / "cctvsignal_clients"):
+    for path in modules(CLIENTS):
+        assert not {module for module in imports(path) if module.startswith("cctvsignal_iot")}, path
         found = {module for module in imports(path) if re.match(r"cctvsignal(\.|$)", module)}
         assert found <= {"cctvsignal", "cctvsignal.messages"}, path
 
