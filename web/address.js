@@ -10,6 +10,7 @@ export const DEFAULT_ROOM = "cctv";
  * @property {string[] | null} cameras in their order; null for all that are in the room
  * @property {string | null} layout one of `LAYOUTS`, or null where it says nothing
  * @property {string | null} focus the camera that is large
+ * @property {boolean} prefersJpeg whether cameras that have JPEGs are to send those, and not video
  */
 
 /**
@@ -25,18 +26,20 @@ export function parseAddress(search) {
     cameras: fields.has("camera") ? [...new Set(fields.getAll("camera").filter(Boolean))] : null,
     layout: LAYOUTS.includes(layout) ? layout : null,
     focus: fields.get("focus"),
+    prefersJpeg: fields.get("pictures") === "jpeg",
   };
 }
 
 /**
  * The address that opens this view.
- * @param {View} view
+ * @param {Omit<View, "prefersJpeg"> & Partial<View>} view
  * @returns {string}
  */
-export function formatAddress({ room, cameras, layout, focus }) {
+export function formatAddress({ room, cameras, layout, focus, prefersJpeg = false }) {
   const fields = new URLSearchParams({ room });
   for (const cameraId of cameras?.length === 0 ? [""] : (cameras ?? [])) fields.append("camera", cameraId);
   if (layout && layout !== "fit") fields.set("layout", layout);
   if (focus) fields.set("focus", focus);
+  if (prefersJpeg) fields.set("pictures", "jpeg");
   return `/?${fields}`;
 }

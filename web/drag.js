@@ -14,7 +14,7 @@ export function makeDraggable(wall, onOver) {
   wall.addEventListener("pointerdown", (event) => {
     const target = /** @type {HTMLElement} */ (event.target);
     const tile = /** @type {HTMLElement | null} */ (target.closest(".tile"));
-    if (!tile || event.button !== 0 || target.closest("button, input")) return;
+    if (!tile || event.button !== 0 || target.closest("button, .control-panel, input")) return;
     if (event.pointerType !== "mouse" && !target.closest(".tile-head")) return;
     drag = { tile, x: event.clientX, y: event.clientY, over: tile };
   });

@@ -17,6 +17,7 @@ export function listenToKeys(wall, arrangement, { areOn, help }) {
     t: (tools) => tools.startTalking(),
     p: (tools) => tools.toggleFloating(),
     i: (tools) => tools.toggleStats(),
+    c: (tools) => tools.toggleSettings(),
   };
 
   /** @param {KeyboardEvent} event @param {boolean} isMove whether the tile goes there, not only the focus */

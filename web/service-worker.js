@@ -4,7 +4,7 @@
  */
 
 /** What the offline page needs. Another list, or another file in it, wants another name. */
-const CACHE = "offline-1";
+const CACHE = "offline-2";
 const OFFLINE = "/offline.html";
 const FILES = [OFFLINE, "/offline.js", "/page.js", "/texts.js", "/base.css", "/favicon.svg"];
 

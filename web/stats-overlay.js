@@ -56,7 +56,7 @@ export class StatsOverlay {
     this.#facts.textContent = stats
       ? [
           stats.width ? `${stats.width} × ${stats.height}` : "",
-          stats.codec.replace("video/", ""),
+          stats.codec.replace(/^(video|image)\//, ""),
           texts.stats.path[stats.path],
           this.#firstFrame,
         ]

@@ -1,4 +1,5 @@
 import { iconButton, showButton } from "./button.js";
+import { ControlPanel } from "./control-panel.js";
 import { notify } from "./notices.js";
 import { Recording } from "./recording.js";
 import { saveSnapshot } from "./snapshot.js";
@@ -17,6 +18,7 @@ export class TileTools {
   #recording = null;
   #talk;
   #overlay;
+  #panel;
   #volume = document.createElement("input");
   #clock = document.createElement("span");
   #buttons;
@@ -32,6 +34,13 @@ export class TileTools {
     this.#onBusy = onBusy;
     this.#talk = new Talk((track) => viewer.talk(tile.cameraId, track));
     this.#overlay = new StatsOverlay(() => viewer.stats(tile.cameraId));
+    this.#panel = new ControlPanel(
+      (name, value) => viewer.setControl(tile.cameraId, name, value),
+      () => {
+        this.toggleSettings(false);
+        this.#buttons.settings.focus();
+      },
+    );
     this.#buttons = {
       sound: iconButton("sound", "", () => this.toggleSound()),
       talk: iconButton("talk", "", () => {}),
@@ -39,6 +48,7 @@ export class TileTools {
       record: iconButton("record", "", () => this.toggleRecording()),
       float: iconButton("float", "", () => this.toggleFloating()),
       stats: iconButton("stats", "", () => this.toggleStats()),
+      settings: iconButton("settings", "", () => this.toggleSettings()),
       enlarge: iconButton("enlarge", "", onEnlarge),
       fullscreen: iconButton("fullscreen", "", () => this.toggleFullScreen()),
       hide: iconButton("hide", "", onHide),
@@ -52,7 +62,8 @@ export class TileTools {
     this.#volume.addEventListener("input", () => this.#setVolume(this.#volume.valueAsNumber));
     const { sound, ...others } = this.#buttons;
     this.element.append(sound, this.#volume, ...Object.values(others));
-    tile.element.append(this.#clock, this.#overlay.element);
+    tile.element.append(this.#clock, this.#overlay.element, this.#panel.element);
+    this.#buttons.settings.hidden = true;
     this.#buttons.float.hidden = !document.pictureInPictureEnabled;
     this.#buttons.fullscreen.hidden = !document.fullscreenEnabled && !("webkitEnterFullscreen" in tile.video);
     for (const type of ["enterpictureinpicture", "leavepictureinpicture"]) {
@@ -88,6 +99,13 @@ export class TileTools {
   follow(stream) {
     this.#recording?.follow(stream);
     this.#show();
+  }
+
+  /** @param {import("/client/index.js").Control[]} controls what can be changed about the camera by now */
+  control(controls) {
+    this.#buttons.settings.hidden = controls.length === 0;
+    if (controls.length === 0) this.toggleSettings(false);
+    this.#panel.update(controls);
   }
 
   /** @param {number} milliseconds from the request to the first picture */
@@ -161,7 +179,15 @@ export class TileTools {
   }
 
   toggleStats() {
+    this.#panel.show(false);
     this.#overlay.show(!this.#overlay.isShown);
+    this.#show();
+  }
+
+  toggleSettings(isShown = !this.#panel.isShown) {
+    if (isShown === this.#panel.isShown || (isShown && this.#buttons.settings.hidden)) return;
+    this.#overlay.show(false);
+    this.#panel.show(isShown);
     this.#show();
   }
 
@@ -238,7 +264,7 @@ export class TileTools {
   #show() {
     const { video, watch } = this.#tile;
     const { stream } = watch;
-    const { sound, talk, snapshot, record, float, stats, fullscreen, hide } = this.#buttons;
+    const { sound, talk, snapshot, record, float, stats, settings, fullscreen, hide } = this.#buttons;
     const isHeard = (stream?.getAudioTracks().length ?? 0) > 0;
     sound.hidden = !isHeard;
     this.#volume.hidden = !isHeard || video.muted;
@@ -252,6 +278,8 @@ export class TileTools {
     this.#clock.hidden = !isRecording;
     showButton(float, "float", texts.float(this.#name), document.pictureInPictureElement === video);
     showButton(stats, "stats", texts.statsLabel(this.#name), this.#overlay.isShown);
+    showButton(settings, "settings", texts.settingsOf(this.#name), this.#panel.isShown);
+    this.#panel.describe(this.#name);
     showButton(fullscreen, "fullscreen", texts.fullscreen(this.#name));
     showButton(hide, "hide", texts.hideLabel(this.#name));
     snapshot.disabled = float.disabled = video.videoWidth === 0 && !stream;

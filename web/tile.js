@@ -3,6 +3,8 @@ import { texts } from "./texts.js";
 import { TileTools } from "./tile-tools.js";
 import { RETRIED, Watch } from "./watch.js";
 
+/** States of a camera of which nobody has to be told. */
+const WELL = new Set(["streaming", "connecting", "idle"]);
 /** A picture that has not changed for so long stands still. */
 const STILL_MS = 5_000;
 
@@ -11,6 +13,7 @@ export class Tile {
   #video = document.createElement("video");
   #sentence = document.createElement("p");
   #badge = document.createElement("span");
+  #note = document.createElement("p");
   #play = textButton("play", texts.play, () => this.#start());
   #retry = textButton("retry", texts.tryNow, () => this.watch.retry());
   #tools;
@@ -23,16 +26,16 @@ export class Tile {
   /**
    * @param {import("/client/index.js").ViewerClient} viewer
    * @param {string} cameraId
-   * @param {{onState: (tile: Tile) => void, onHide: () => void, onEnlarge: () => void}} callbacks `onState`:
-   *   another state, or something began or ended for which it must go on unseen
+   * @param {{prefersJpeg: boolean, onState: (tile: Tile) => void, onHide: () => void, onEnlarge: () => void}} options
+   *   `onState`: another state, or something began or ended for which it must go on unseen
    */
-  constructor(viewer, cameraId, { onState, onHide, onEnlarge }) {
+  constructor(viewer, cameraId, { prefersJpeg, onState, onHide, onEnlarge }) {
     this.cameraId = cameraId;
     this.#onState = onState;
     this.element = document.createElement("article");
     this.element.className = "tile";
     this.element.dataset.tile = cameraId;
-    this.watch = new Watch(viewer, cameraId, () => this.#show());
+    this.watch = new Watch(viewer, cameraId, () => this.#show(), prefersJpeg);
     this.#tools = new TileTools(this, viewer, {
       onHide,
       onEnlarge,
@@ -55,9 +58,10 @@ export class Tile {
     return this.#video;
   }
 
-  /** How it stands: what the watch says, or that the browser does not play. */
+  /** How it stands: what the watch says, that the browser does not play, or that the camera has a problem. */
   get state() {
-    return this.#isBlocked && this.watch.stream ? "blocked" : this.watch.state;
+    if (this.#isBlocked && this.watch.stream) return "blocked";
+    return this.watch.state === "live" && this.#note.textContent ? "troubled" : this.watch.state;
   }
 
   /** Since when the camera is gone, as a time of the day, or "". */
@@ -88,6 +92,17 @@ export class Tile {
     this.#show();
   }
 
+  /**
+   * How the camera says that it does, and what can be changed about it.
+   * @param {import("/client/index.js").CameraState | null} state
+   * @param {import("/client/index.js").Control[]} controls
+   */
+  tell(state, controls) {
+    this.#note.textContent = state && !WELL.has(state.state) ? state.message : "";
+    this.#tools.control(controls);
+    this.#show();
+  }
+
   /** It is taken off the wall. */
   remove() {
     clearInterval(this.#still);
@@ -108,7 +123,9 @@ export class Tile {
     const message = document.createElement("div");
     message.className = "tile-message";
     message.append(this.#sentence, this.#play, this.#retry);
-    this.element.append(this.#video, message, head, this.#tools.element);
+    this.#note.className = "tile-note";
+    this.#note.setAttribute("role", "status");
+    this.element.append(this.#video, message, this.#note, head, this.#tools.element);
     this.name = name.textContent = this.cameraId;
     this.#tools.describe(this.cameraId, false);
   }
@@ -124,6 +141,10 @@ export class Tile {
       this.#video.requestVideoFrameCallback?.(() => this.#firstFrame(stream));
     }
     const { state } = this;
+    if (!stream) {
+      this.#note.textContent = "";
+      this.#tools.control([]);
+    }
     this.element.dataset.state = state;
     this.element.setAttribute("aria-label", texts.tileLabel(this.name, texts.stateName[state](this.goneSince)));
     this.#badge.textContent = texts.stateName[state](this.goneSince);

@@ -37,7 +37,8 @@ const list = new CameraList(element("cameras"), (cameraId) => {
   else wall.show(cameraId);
 });
 const layout = view.layout ?? (LAYOUTS.includes(memory.layout) ? memory.layout : "fit");
-const wall = new Wall(element("stage"), element("wall"), viewer, arrangement, layout, (tile) => {
+const { prefersJpeg } = view;
+const wall = new Wall(element("stage"), element("wall"), viewer, arrangement, { layout, prefersJpeg }, (tile) => {
   // The first news come while it is made.
   queueMicrotask(tile ? refresh : changed);
 });
@@ -67,7 +68,8 @@ function toRemember() {
 function changed() {
   refresh();
   const { chosen, focus } = arrangement;
-  history.replaceState(null, "", formatAddress({ room, cameras: chosen, layout: wall.layout, focus }));
+  const address = formatAddress({ room, cameras: chosen, layout: wall.layout, focus, prefersJpeg });
+  history.replaceState(null, "", address);
   for (const button of element("layouts").querySelectorAll("button")) {
     button.setAttribute("aria-pressed", String(button.dataset.layout === wall.layout && !focus));
   }
@@ -99,6 +101,11 @@ viewer.on("streamReceived", ({ cameraId, stream }) => {
   wall.tiles.get(cameraId)?.watch.received(stream);
   countSoon();
 });
+viewer.on("picturesReceived", ({ cameraId, pictures }) => {
+  wall.tiles.get(cameraId)?.watch.received(pictures);
+  countSoon();
+});
+viewer.on("controlsChanged", ({ cameraId, state, controls }) => wall.tiles.get(cameraId)?.tell(state, controls));
 viewer.on("streamLost", ({ cameraId, reason }) => wall.tiles.get(cameraId)?.watch.lost(reason));
 viewer.on("streamState", ({ cameraId, state }) => {
   wall.tiles.get(cameraId)?.watch.interrupted(state === "interrupted");

@@ -5,6 +5,8 @@ import { Sight } from "./sight.js";
 import { texts } from "./texts.js";
 import { Tile } from "./tile.js";
 
+const CONTROLS = "button, input, select";
+
 /** The tiles on the stage: which, where, how large, and which of them are live. */
 export class Wall {
   /** By camera id. @type {Map<string, Tile>} */
@@ -14,6 +16,7 @@ export class Wall {
   #element;
   #arrangement;
   #layout;
+  #prefersJpeg;
   #onChange;
   /** Tiles that somebody can see. @type {Set<Tile>} */
   #seen = new Set();
@@ -33,15 +36,16 @@ export class Wall {
    * @param {HTMLElement} element their parent
    * @param {import("/client/index.js").ViewerClient} viewer
    * @param {import("./arrangement.js").Arrangement} arrangement
-   * @param {string} layout
+   * @param {{layout: string, prefersJpeg: boolean}} view
    * @param {(tile: Tile | null) => void} onChange of a tile's state, or (null) of what is on the wall
    */
-  constructor(stage, element, viewer, arrangement, layout, onChange) {
+  constructor(stage, element, viewer, arrangement, { layout, prefersJpeg }, onChange) {
     this.#stage = stage;
     this.#element = element;
     this.#viewer = viewer;
     this.#arrangement = arrangement;
     this.#layout = layout;
+    this.#prefersJpeg = prefersJpeg;
     this.#onChange = onChange;
     element.setAttribute("aria-label", texts.wallLabel);
     new ResizeObserver(() => this.#resize()).observe(stage);
@@ -155,6 +159,7 @@ export class Wall {
   /** @param {string} cameraId */
   #add(cameraId) {
     const tile = new Tile(this.#viewer, cameraId, {
+      prefersJpeg: this.#prefersJpeg,
       onState: (changed) => {
         this.#settle(changed);
         this.#onChange(changed);
@@ -215,7 +220,7 @@ export class Wall {
     for (const tile of this.tiles.values()) {
       const isCurrent = tile.cameraId === cameraId;
       tile.element.tabIndex = isCurrent ? 0 : -1;
-      for (const control of tile.element.querySelectorAll("button, input")) control.tabIndex = isCurrent ? 0 : -1;
+      for (const control of tile.element.querySelectorAll(CONTROLS)) control.tabIndex = isCurrent ? 0 : -1;
     }
   }
 
@@ -243,5 +248,5 @@ export class Wall {
 
 /** @param {EventTarget | null} target */
 function isControl(target) {
-  return /** @type {HTMLElement | null} */ (target)?.closest("button, input") !== null;
+  return /** @type {HTMLElement | null} */ (target)?.closest(`${CONTROLS}, .control-panel`) !== null;
 }

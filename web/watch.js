@@ -1,3 +1,5 @@
+import { JpegScreen } from "./jpeg-screen.js";
+
 /**
  * How it stands with one camera on the wall.
  * @typedef {"paused" | "connecting" | "live" | "noSignal" | "reconnecting" | "gone" | "absent" | "offline"
@@ -21,6 +23,11 @@ export class Watch {
   #isWanted = false;
   #wasSeen = false;
   #attempt = 0;
+  #prefersJpeg;
+  /** What the viewer gave for the stream. @type {MediaStream | import("/client/index.js").Pictures | null} */
+  #received = null;
+  /** @type {JpegScreen | null} */
+  #screen = null;
   /** Counts requests, so that the answer to an older one can tell. */
   #request = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -30,8 +37,10 @@ export class Watch {
    * @param {import("/client/index.js").ViewerClient} viewer
    * @param {string} cameraId
    * @param {(watch: Watch) => void} onChange of state or stream
+   * @param {boolean} [prefersJpeg] whether to ask for JPEGs where the camera has them
    */
-  constructor(viewer, cameraId, onChange) {
+  constructor(viewer, cameraId, onChange, prefersJpeg = false) {
+    this.#prefersJpeg = prefersJpeg;
     this.cameraId = cameraId;
     this.#viewer = viewer;
     this.#onChange = onChange;
@@ -58,7 +67,7 @@ export class Watch {
     this.#isWanted = false;
     this.#request++;
     clearTimeout(this.#retryTimer);
-    this.stream = null;
+    this.#drop();
     this.#viewer.stopViewing(this.cameraId);
     this.#become("paused");
   }
@@ -97,20 +106,23 @@ export class Watch {
     this.#become("offline");
   }
 
-  /** @param {MediaStream} stream */
-  received(stream) {
-    if (!this.#isWanted) return;
+  /** @param {MediaStream | import("/client/index.js").Pictures} received */
+  received(received) {
+    if (!this.#isWanted || received === this.#received) return;
     this.#wasSeen = true;
     clearTimeout(this.#retryTimer);
     this.#attempt = 0;
-    this.stream = stream;
+    this.#drop();
+    this.#received = received;
+    this.#screen = "onpicture" in received ? new JpegScreen(received) : null;
+    this.stream = this.#screen?.stream ?? /** @type {MediaStream} */ (received);
     this.#become("live");
   }
 
   /** @param {string} reason */
   lost(reason) {
     if (!this.#isWanted) return;
-    this.stream = null;
+    this.#drop();
     /** @type {Record<string, WatchState>} */
     const states = { cameraStopped: "stopped", cameraUnavailable: "gone" };
     this.#ask(states[reason] ?? "reconnecting");
@@ -135,12 +147,23 @@ export class Watch {
     this.askedAt = performance.now();
     this.#become(state);
     try {
-      const stream = await this.#viewer.requestStream(this.cameraId);
-      if (request !== this.#request) return;
-      if (stream !== this.stream) this.received(stream);
+      const received = await this.#requestPicture();
+      if (request === this.#request) this.received(received);
     } catch (error) {
       if (request === this.#request && !this.stream) this.#failed(error);
     }
+  }
+
+  #requestPicture() {
+    const pictures = this.#viewer.cameras.get(this.cameraId)?.meta?.pictures;
+    const has = (/** @type {string} */ kind) => Array.isArray(pictures) && pictures.includes(kind);
+    const isJpeg = has("jpeg") && (this.#prefersJpeg || !has("video"));
+    return isJpeg ? this.#viewer.requestPictures(this.cameraId) : this.#viewer.requestStream(this.cameraId);
+  }
+
+  #drop() {
+    this.#screen?.end();
+    this.stream = this.#received = this.#screen = null;
   }
 
   /** @param {any} error */

@@ -68,6 +68,9 @@ export class ICEFailedError extends SessionFailedError {
   }
 }
 
+/** The camera did not change a setting: the text says why. */
+export class ControlRefusedError extends ClientError {}
+
 /** The server refused a message. */
 export class ServerError extends ClientError {}
 

@@ -4,12 +4,16 @@
 
 export { CameraClient } from "./camera.js";
 export * from "./errors.js";
+export { Pictures } from "./pictures.js";
 export * from "./protocol.js";
 export { WebRTCCCTVClient } from "./signaling.js";
 export { ViewerClient } from "./viewer.js";
 
 /** @typedef {import("./camera.js").CameraEvents} CameraEvents */
 /** @typedef {import("./camera.js").CameraOptions} CameraOptions */
+/** @typedef {import("./control.js").CameraState} CameraState */
+/** @typedef {import("./control.js").Control} Control */
+/** @typedef {import("./control.js").ControlValue} ControlValue */
 /** @typedef {import("./signaling.js").CameraInfo} CameraInfo */
 /** @typedef {import("./signaling.js").ClientEvents} ClientEvents */
 /** @typedef {import("./signaling.js").ClientInfo} ClientInfo */

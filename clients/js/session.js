@@ -7,7 +7,9 @@ const RESTART_MS = 3_000;
  * @property {() => RTCPeerConnection} newPeerConnection ready to negotiate: a camera adds its tracks
  * @property {(peer: RTCPeerConnection, offer: RTCSessionDescriptionInit) => void} [beforeAnswer] say what this
  *   side sends
+ * @property {(peer: RTCPeerConnection) => void} [beforeOffer] what a first offer is to have
  * @property {(session: Session, stream: MediaStream) => void} [onStream]
+ * @property {(session: Session, channel: RTCDataChannel) => void} [onChannel] the other side has opened it
  * @property {(session: Session) => void} [onState] connected, or no longer
  * @property {(session: Session, reason: string, cause?: unknown) => void} onEnd once; `cause` is what the
  *   WebRTC of this side threw, if it did
@@ -73,6 +75,7 @@ export class Session {
   offer(options) {
     this.#run(async () => {
       const peer = this.#open();
+      if (!peer.localDescription) this.#hooks.beforeOffer?.(peer);
       await peer.setLocalDescription(await peer.createOffer(options));
       this.#send("offer", { sdp: plain(peer.localDescription) });
     });
@@ -186,6 +189,10 @@ export class Session {
     peer.ontrack = ({ streams, track }) => {
       this.#hooks.onStream?.(this, streams[0] ?? new MediaStream([track]));
     };
+    peer.ondatachannel = ({ channel }) => {
+      if (this.#hooks.onChannel) this.#hooks.onChannel(this, channel);
+      else channel.close();
+    };
     peer.onconnectionstatechange = () => this.#onState(peer.connectionState);
     return peer;
   }
@@ -221,7 +228,7 @@ export class Session {
     this.#remoteOrigin = null;
     if (!peer) return;
     this.#candidates = [];
-    peer.onicecandidate = peer.ontrack = peer.onconnectionstatechange = null;
+    peer.onicecandidate = peer.ontrack = peer.ondatachannel = peer.onconnectionstatechange = null;
     peer.close();
   }
 

@@ -1,3 +1,5 @@
+import { JPEG_CHANNEL } from "./pictures.js";
+
 /**
  * How a stream does.
  * @typedef {object} StreamStats
@@ -24,11 +26,12 @@
  * What a report of a peer connection says (W3C WebRTC Statistics), with rates since an earlier one.
  * @param {RTCStatsReport | Map<string, any>} report
  * @param {Snapshot | null} before null for rates since the session began, as far as that can be known
+ * @param {number | null} pictures how many JPEGs have come, for a stream of those
  * @returns {{stats: StreamStats, snapshot: Snapshot}}
  */
-export function measure(report, before) {
+export function measure(report, before, pictures = null) {
   const all = [...report.values()];
-  const video = all.find(({ type, kind }) => type === "inbound-rtp" && kind === "video") ?? {};
+  const video = pictures === null ? all.find(isVideo) ?? {} : ofPictures(all, pictures);
   /** @type {Snapshot} */
   const snapshot = {
     timestamp: video.timestamp ?? 0,
@@ -43,7 +46,7 @@ export function measure(report, before) {
   const expected = newlyLost + snapshot.received - received;
   const pair = selectedPair(all);
   const stats = {
-    codec: all.find(({ id }) => id === video.codecId)?.mimeType ?? "",
+    codec: pictures === null ? (all.find(({ id }) => id === video.codecId)?.mimeType ?? "") : "image/jpeg",
     width: video.frameWidth ?? 0,
     height: video.frameHeight ?? 0,
     framesPerSecond: seconds > 0 ? (snapshot.frames - frames) / seconds : (video.framesPerSecond ?? 0),
@@ -55,6 +58,20 @@ export function measure(report, before) {
     path: pathOf(all, pair),
   };
   return { stats, snapshot };
+}
+
+/** @param {any} report */
+const isVideo = ({ type, kind }) => type === "inbound-rtp" && kind === "video";
+
+/**
+ * The data channel's numbers under the names that those of video have.
+ * @param {any[]} all
+ * @param {number} count
+ * @returns {any}
+ */
+function ofPictures(all, count) {
+  const { timestamp, bytesReceived } = all.find(({ type, label }) => type === "data-channel" && label === JPEG_CHANNEL) ?? {};
+  return { timestamp, bytesReceived, framesDecoded: count };
 }
 
 /** @param {any[]} all */

@@ -1,15 +1,21 @@
-import { ClientError, ConnectionError } from "./errors.js";
+import { ClientError, ConnectionError, ControlRefusedError } from "./errors.js";
 import { WebRTCCCTVClient } from "./signaling.js";
 import { Viewing } from "./viewing.js";
 
+/** @typedef {import("./control.js").CameraState} CameraState */
+/** @typedef {import("./control.js").Control} Control */
+/** @typedef {import("./control.js").ControlValue} ControlValue */
+/** @typedef {import("./pictures.js").Pictures} Pictures */
 /** @typedef {import("./signaling.js").CameraInfo} CameraInfo */
 /** @typedef {import("./stats.js").StreamStats} StreamStats */
 /** @typedef {import("./viewing.js").EndReason} EndReason */
 /**
  * @typedef {object} OwnEvents
  * @property {{cameraId: string, clientId: string, stream: MediaStream}} streamReceived
+ * @property {{cameraId: string, clientId: string, pictures: Pictures}} picturesReceived
  * @property {{cameraId: string, state: "live" | "interrupted"}} streamState
  * @property {{cameraId: string, reason: EndReason}} streamLost
+ * @property {{cameraId: string, state: CameraState | null, controls: Control[]}} controlsChanged
  *
  * @typedef {import("./signaling.js").ClientEvents & OwnEvents} ViewerEvents
  */
@@ -17,10 +23,11 @@ import { Viewing } from "./viewing.js";
 /**
  * Watches the cameras of a room.
  *
- * Besides the events of `WebRTCCCTVClient`: `streamReceived` `{cameraId, clientId, stream}`; for a stream that
- * was received, `streamState` `{cameraId, state}` with "interrupted" or "live" again, and `streamLost`
- * `{cameraId, reason}` with an `EndReason`. A stream that was lost is asked for again, and received again,
- * until `stopViewing`.
+ * Besides the events of `WebRTCCCTVClient`: `streamReceived` `{cameraId, clientId, stream}`, or where those were
+ * asked for `picturesReceived` `{cameraId, clientId, pictures}`; after that `streamState` `{cameraId, state}` with
+ * "interrupted" or "live" again, and `streamLost` `{cameraId, reason}` with an `EndReason`. What was lost is asked
+ * for again, and received again, until `stopViewing`. `controlsChanged` `{cameraId, state, controls}` is what a
+ * camera with settings says of itself.
  * @extends {WebRTCCCTVClient<ViewerEvents>}
  */
 export class ViewerClient extends WebRTCCCTVClient {
@@ -46,9 +53,33 @@ export class ViewerClient extends WebRTCCCTVClient {
    * @returns {Promise<MediaStream>}
    */
   requestStream(cameraId, { timeout = 15_000 } = {}) {
-    const viewing = this.#viewings.get(cameraId) ?? this.#newViewing(cameraId);
-    this.#viewings.set(cameraId, viewing);
-    return viewing.next(timeout);
+    return /** @type {Promise<MediaStream>} */ (this.#view(cameraId, false, timeout));
+  }
+
+  /**
+   * Watch a camera by its JPEGs, over a data channel and without any encoding: cameras have them that name
+   * "jpeg" among the `pictures` of their `meta`. Otherwise it is the same as `requestStream`, with `Pictures` in
+   * place of a `MediaStream`.
+   * @param {string} cameraId
+   * @param {{timeout?: number}} [options] `timeout` in milliseconds
+   * @returns {Promise<Pictures>}
+   */
+  requestPictures(cameraId, { timeout = 15_000 } = {}) {
+    return /** @type {Promise<Pictures>} */ (this.#view(cameraId, true, timeout));
+  }
+
+  /**
+   * Change a setting of a camera that is watched: one of those that `controlsChanged` told of. Rejects with
+   * `ControlRefusedError` or `TimeoutError`.
+   * @param {string} cameraId
+   * @param {string} name
+   * @param {ControlValue} value
+   * @returns {Promise<void>}
+   */
+  async setControl(cameraId, name, value) {
+    const viewing = this.#viewings.get(cameraId);
+    if (!viewing) throw new ControlRefusedError(`Camera ${cameraId} is not watched.`);
+    await viewing.control.set(name, value);
   }
 
   /**
@@ -99,6 +130,9 @@ export class ViewerClient extends WebRTCCCTVClient {
         return this.#onCamera(message);
       case "cameraUnavailable":
         return this.#onNoCamera(message.cameraId, message.clientId);
+      case "answer":
+        this.#sessionWith(message.sender)?.acceptAnswer(message.sdp);
+        break;
       case "offer":
         this.#sessionWith(message.sender)?.acceptOffer(message.sdp);
         break;
@@ -189,10 +223,28 @@ export class ViewerClient extends WebRTCCCTVClient {
     return undefined;
   }
 
-  /** @param {string} cameraId */
-  #newViewing(cameraId) {
+  /**
+   * @param {string} cameraId
+   * @param {boolean} asJpeg
+   * @param {number} timeout
+   */
+  #view(cameraId, asJpeg, timeout) {
+    let viewing = this.#viewings.get(cameraId);
+    if (viewing?.asJpeg !== asJpeg) {
+      viewing?.end("stopped", true);
+      viewing = this.#newViewing(cameraId, asJpeg);
+      this.#viewings.set(cameraId, viewing);
+    }
+    return viewing.next(timeout);
+  }
+
+  /**
+   * @param {string} cameraId
+   * @param {boolean} asJpeg
+   */
+  #newViewing(cameraId, asJpeg) {
     /** @type {Viewing} */
-    const viewing = new Viewing(cameraId, {
+    const viewing = new Viewing(cameraId, asJpeg, {
       request: (timeout) => this._ask({ type: "requestStream", cameraId, ack: true }, "ack", timeout),
       find: () => {
         const camera = this.cameras.get(cameraId);

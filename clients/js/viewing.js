@@ -1,4 +1,6 @@
-import { CancelledError, ICEFailedError, SessionFailedError, TimeoutError } from "./errors.js";
+import { CONTROL_CHANNEL, RemoteControl } from "./control.js";
+import { CameraNotFoundError, CancelledError, ICEFailedError, SessionFailedError, TimeoutError } from "./errors.js";
+import { JPEG_CHANNEL, Pictures } from "./pictures.js";
 import { Session, setDirection } from "./session.js";
 import { measure } from "./stats.js";
 
@@ -16,16 +18,18 @@ const LAST_RETRY_MS = 30_000;
  * @property {(type: string, detail: Record<string, unknown>) => void} emit
  * @property {() => void} onGivenUp it is over: no stream came at the first try, or nobody wants it any more
  *
+ * @typedef {MediaStream | Pictures} Received
+ *
  * @typedef {object} Attempt
  * @property {Session} session
- * @property {Promise<MediaStream>} promise
- * @property {(stream: MediaStream) => void} resolve
+ * @property {Promise<Received>} promise
+ * @property {(stream: Received) => void} resolve
  * @property {(error: Error) => void} reject
  */
 
 /** One camera that is viewed: the present session with it, or the next one after that was lost. */
 export class Viewing {
-  /** @type {MediaStream | null} */
+  /** @type {Received | null} */
   stream = null;
   #cameraId;
   #hooks;
@@ -45,11 +49,17 @@ export class Viewing {
 
   /**
    * @param {string} cameraId
+   * @param {boolean} asJpeg whether to ask for JPEGs in place of video
    * @param {ViewingHooks} hooks
    */
-  constructor(cameraId, hooks) {
+  constructor(cameraId, asJpeg, hooks) {
     this.#cameraId = cameraId;
+    this.asJpeg = asJpeg;
     this.#hooks = hooks;
+    this.control = new RemoteControl(() => {
+      const { state, controls } = this.control;
+      hooks.emit("controlsChanged", { cameraId, state, controls });
+    });
   }
 
   /** The session that signals or flows, if there is one. */
@@ -60,7 +70,7 @@ export class Viewing {
   /**
    * The present stream, or the next one.
    * @param {number} timeout in milliseconds, for an attempt that is not under way yet
-   * @returns {Promise<MediaStream>}
+   * @returns {Promise<Received>}
    */
   next(timeout) {
     if (this.stream) return Promise.resolve(this.stream);
@@ -115,7 +125,8 @@ export class Viewing {
   async stats() {
     const report = await this.#session?.getStats();
     if (!report) return null;
-    const { stats, snapshot } = measure(report, this.#measured);
+    const count = this.stream instanceof Pictures ? this.stream.count : null;
+    const { stats, snapshot } = measure(report, this.#measured, count);
     this.#measured = snapshot;
     return stats;
   }
@@ -124,7 +135,7 @@ export class Viewing {
 
   /**
    * @param {number} timeout
-   * @returns {Promise<MediaStream>}
+   * @returns {Promise<Received>}
    */
   #ask(timeout) {
     clearTimeout(this.#retryTimer);
@@ -139,10 +150,16 @@ export class Viewing {
       const { session } = attempt;
       this.#fail(session.isConnecting ? noPath(this.#cameraId) : late(this.#cameraId), true);
     }, timeout);
-    // That the request was handed over says nothing about the stream.
-    this.#hooks.request(timeout).catch((error) => {
-      if (isCurrent() && !(error instanceof TimeoutError)) this.#fail(error, false);
-    });
+    if (!this.asJpeg) {
+      // That the request was handed over says nothing about the stream.
+      this.#hooks.request(timeout).catch((error) => {
+        if (isCurrent() && !(error instanceof TimeoutError)) this.#fail(error, false);
+      });
+    } else if (this.#hooks.find()) {
+      attempt.session.offer();
+    } else {
+      this.#fail(new CameraNotFoundError(`There is no camera ${this.#cameraId}.`), false);
+    }
     const done = () => clearTimeout(timer);
     attempt.promise.then(done, done);
     return attempt.promise;
@@ -154,7 +171,7 @@ export class Viewing {
 
   #newSession() {
     const camera = this.#hooks.find();
-    /** @type {MediaStream | null} */
+    /** @type {Received | null} */
     let arriving = null;
     /** @type {Session} */
     const session = new Session(camera?.clientId ?? "", {
@@ -162,6 +179,18 @@ export class Viewing {
       newPeerConnection: this.#hooks.newPeerConnection,
       beforeAnswer: (peer, offer) => {
         this.#microphone = camera?.acceptsAudio ? microphoneOf(peer, offer) : null;
+      },
+      beforeOffer: (peer) => {
+        const channel = peer.createDataChannel(JPEG_CHANNEL);
+        channel.onopen = () => {
+          arriving = new Pictures(channel);
+          this.#look(session, arriving);
+        };
+        this.control.take(peer.createDataChannel(CONTROL_CHANNEL));
+      },
+      onChannel: (_, channel) => {
+        if (channel.label === CONTROL_CHANNEL) this.control.take(channel);
+        else channel.close();
       },
       onStream: (_, stream) => {
         arriving = stream;
@@ -176,7 +205,7 @@ export class Viewing {
   /**
    * Whether there is a stream by now, or still.
    * @param {Session} session
-   * @param {MediaStream | null} stream
+   * @param {Received | null} stream
    */
   #look(session, stream) {
     if (session !== this.#session || !stream) return;
@@ -193,7 +222,9 @@ export class Viewing {
       this.#failures = 0;
       this.#measured = null;
       this.stream = stream;
-      this.#hooks.emit("streamReceived", { cameraId, clientId: session.peerId, stream });
+      const { peerId: clientId } = session;
+      if (stream instanceof Pictures) this.#hooks.emit("picturesReceived", { cameraId, clientId, pictures: stream });
+      else this.#hooks.emit("streamReceived", { cameraId, clientId, stream });
       attempt?.resolve(stream);
     }
   }
@@ -207,6 +238,7 @@ export class Viewing {
     if (session !== this.#session) return;
     const cameraId = this.#cameraId;
     this.#session = this.#microphone = null;
+    this.control.end();
     const attempt = this.#attempt;
     this.#attempt = null;
     const isOwn = reason === "stopped" || reason === "leftRoom" || reason === "closed";

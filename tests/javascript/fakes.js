@@ -58,6 +58,36 @@ export class FakeSocket extends EventTarget {
   }
 }
 
+/** An RTCDataChannel whose other end is the test. */
+export class FakeChannel {
+  readyState = "connecting";
+  sent = [];
+
+  constructor(label) {
+    this.label = label;
+  }
+
+  open() {
+    this.readyState = "open";
+    this.onopen?.();
+    return this;
+  }
+
+  send(text) {
+    this.sent.push(JSON.parse(text));
+  }
+
+  close() {
+    this.readyState = "closed";
+    this.onclose?.();
+  }
+
+  receive(data) {
+    const isBytes = data instanceof Uint8Array;
+    this.onmessage?.({ data: isBytes ? data.slice().buffer : typeof data === "string" ? data : JSON.stringify(data) });
+  }
+}
+
 /** An RTCPeerConnection that writes down what is asked of it. */
 export class FakePeer {
   /** @type {FakePeer[]} */
@@ -75,6 +105,7 @@ export class FakePeer {
   remoteDescription = null;
   candidates = [];
   transceivers = [];
+  channels = [];
   closed = false;
 
   constructor(configuration) {
@@ -104,6 +135,12 @@ export class FakePeer {
   /** What it sends. */
   get tracks() {
     return this.transceivers.map(({ sender }) => sender.track).filter(Boolean);
+  }
+
+  createDataChannel(label) {
+    const channel = new FakeChannel(label);
+    this.channels.push(channel);
+    return channel;
   }
 
   async createOffer(options) {

@@ -3,6 +3,7 @@ import {
   CameraBusyError,
   CameraClient,
   ClientError,
+  type Pictures,
   ViewerClient,
   WebRTCCCTVClient,
   type CameraInfo,
@@ -42,6 +43,10 @@ export async function watch(cameraId: string): Promise<StreamStats | null> {
     else if (!(error instanceof ClientError)) throw error;
   }
   await viewer.talk(cameraId, null);
+  const pictures: Pictures = await viewer.requestPictures(cameraId);
+  pictures.onpicture = (jpeg: Uint8Array) => console.log(jpeg.byteLength, pictures.count);
+  viewer.on("controlsChanged", ({ state, controls }) => console.log(state?.message, controls.map(({ name }) => name)));
+  await viewer.setControl(cameraId, "brightness", 1);
   return viewer.stats(cameraId);
 }
 

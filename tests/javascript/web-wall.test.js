@@ -11,9 +11,9 @@ import { begin, end, settle, tick } from "./fakes.js";
 // --- addresses ----------------------------------------------------------------------------------------
 
 const ADDRESSES = [
-  { room: "cctv", cameras: null, layout: null, focus: null },
-  { room: "my room & <b>", cameras: ["a", "b c", "ü&x=1"], layout: "4", focus: "b c" },
-  { room: "cctv", cameras: [], layout: "16", focus: null },
+  { room: "cctv", cameras: null, layout: null, focus: null, prefersJpeg: false },
+  { room: "my room & <b>", cameras: ["a", "b c", "ü&x=1"], layout: "4", focus: "b c", prefersJpeg: false },
+  { room: "cctv", cameras: [], layout: "16", focus: null, prefersJpeg: true },
 ];
 
 for (const view of ADDRESSES) {
@@ -25,7 +25,7 @@ for (const view of ADDRESSES) {
 }
 
 test("an address that makes no sense opens the usual wall", () => {
-  const usual = { room: "cctv", cameras: null, layout: null, focus: null };
+  const usual = { room: "cctv", cameras: null, layout: null, focus: null, prefersJpeg: false };
   assert.deepEqual(parseAddress(""), usual);
   assert.deepEqual(parseAddress("?room=%20&layout=7&x=%ff"), usual);
   assert.deepEqual(parseAddress("?camera=a&camera=a").cameras, ["a"]);
