@@ -122,7 +122,10 @@ async def connect(url: str, *, answers_pings: bool = True) -> LiveClient:
 async def connect_unwelcomed(url: str) -> LiveClient:
     """A client whose opening handshake is done."""
     factory = WebSocketClientFactory(url)
-    factory.setProtocolOptions(openHandshakeTimeout=10, failByDrop=False)
+    # Autobahn's own second to close is over soon on a machine that is busy with other things.
+    factory.setProtocolOptions(
+        openHandshakeTimeout=DEADLINE_SECONDS, closeHandshakeTimeout=DEADLINE_SECONDS, failByDrop=False
+    )
     factory.protocol = LiveClient
     factory.noisy = False
     client = await HostnameEndpoint(reactor, factory.host, factory.port).connect(factory)

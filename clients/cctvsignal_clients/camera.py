@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Final, Unpack
 
@@ -175,14 +174,9 @@ class CameraClient(SessionClient):
     def _on_gone(self, gone: messages.ClientDisconnected) -> None:
         session = self._sessions.get(gone.client_id)
         if session is not None:
-            bridge.background(self._end_if_vanished(session))
-
-    async def _end_if_vanished(self, session: PeerSession) -> None:
-        # A viewer that has only lost the server goes on watching, and reporting. ICE alone takes half a
-        # minute to notice that one is gone, and its video would be sent all that time.
-        await asyncio.sleep(VANISHED_SECONDS)
-        if session.silent_seconds >= VANISHED_SECONDS:
-            await session.end("the viewer is gone")
+            # A viewer that has only lost the server goes on watching, and reporting. ICE alone takes half a
+            # minute to notice that one is gone, and its video would be sent all that time.
+            session.end_if_silent(VANISHED_SECONDS, "the viewer is gone")
 
     def _session_ended(self, session: PeerSession) -> None:
         before = self.viewers

@@ -91,6 +91,7 @@ class PeerSession:
         self._gathering: asyncio.Task[None] | None = None
         self._freeing: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._look_later: asyncio.TimerHandle | None = None
         self.connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when media can flow; `MediaFailed` when it could not within `CONNECT_SECONDS`."""
 
@@ -139,6 +140,16 @@ class PeerSession:
         # Whoever waits for this may give up; the session must be freed all the same.
         await asyncio.shield(self._freeing)
 
+    def end_if_silent(self, seconds: float, reason: str) -> None:
+        """End it after so many seconds, unless the other side has said something by then."""
+
+        def look() -> None:
+            if self.silent_seconds >= seconds:
+                bridge.background(self.end(reason))
+
+        if not self._over:
+            self._look_later = asyncio.get_running_loop().call_later(seconds, look)
+
     # --- inside
 
     @property
@@ -154,8 +165,9 @@ class PeerSession:
         return self._freeing is not None
 
     def _begin_end(self, reason: str, tell: bool) -> asyncio.Task[None]:
-        if self._deadline is not None:
-            self._deadline.cancel()
+        for timer in (self._deadline, self._look_later):
+            if timer is not None:
+                timer.cancel()
         if self._gathering is not None:
             self._gathering.cancel()
         if tell:
