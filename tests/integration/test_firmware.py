@@ -1,0 +1,164 @@
+"""The C core of the firmware as a camera of a live server, on this machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+
+from tests.firmware import build
+from tests.live import LiveClient, deadline, join
+from tests.processes import Process, Server, server
+
+SDP = 'v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\ns=a "quoted" \\ name\r\nt=0 0\r\n' + "a=x\r\n" * 700
+ANSWER = "v=0\r\na=from the viewer: é 😀\r\n" + "a=y\r\n" * 500
+CANDIDATE = {"candidate": "candidate:9 1 udp 1 192.0.2.9 9 typ host", "sdpMid": "0"}
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("firmware"))
+
+
+@contextmanager
+def camera(
+    programs: Path, of: Server, room: str, viewers: int = 2, camera_id: str = "chip"
+) -> Iterator[Process]:
+    """A camera that is the C core, which offers `SDP`."""
+    arguments = [str(programs / "camera_host"), of.address, str(of.port), room, camera_id, str(viewers)]
+    running = Process(
+        subprocess.Popen(
+            arguments,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+    )
+    stdin = running.process.stdin
+    assert stdin is not None
+    threading.Thread(target=lambda: (stdin.write(SDP), stdin.close())).start()
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def sum_of(text: str) -> str:
+    """What the program prints of an SDP that has come byte for byte."""
+    total = 0
+    for byte in text.encode():
+        total = (total * 31 + byte) % 2**32
+    return f"{len(text.encode())} bytes, sum {total}"
+
+
+async def until(viewer: LiveClient, kind: str) -> dict[str, object]:
+    """The next message of a type."""
+    while True:
+        message = await viewer.next()
+        if message["type"] == kind:
+            return message
+
+
+@deadline()
+async def test_a_session_of_the_core_with_a_viewer(shared_server: Server, programs: Path) -> None:
+    room = "firmware"
+    viewer = await join(shared_server.websocket_url, room)
+    with camera(programs, shared_server, room) as chip:
+        available = await until(viewer, "cameraAvailable")
+        assert available["meta"] == {"name": "Host"}
+        viewer.send({"type": "requestStream", "cameraId": "chip"})
+        offer = await until(viewer, "offer")
+        assert offer["sdp"] == {"type": "offer", "sdp": SDP}
+        assert (await viewer.next())["candidate"] == {
+            "candidate": "candidate:1 1 udp 2130706431 192.0.2.1 9 typ host",
+            "sdpMLineIndex": 0,
+        }
+        target = offer["sender"]
+        viewer.send({"type": "answer", "target": target, "sdp": {"type": "answer", "sdp": ANSWER}})
+        viewer.send({"type": "iceCandidate", "target": target, "candidate": CANDIDATE})
+        viewer.send({"type": "iceCandidate", "target": target, "candidate": None})
+        await deferToThread(chip.wait_for_line, f"answer 0 {sum_of(ANSWER)}")
+        await deferToThread(chip.wait_for_line, f"candidate 0 {CANDIDATE['candidate']}")
+        await deferToThread(chip.wait_for_line, "candidate 0 -")
+        viewer.send({"type": "bye", "target": target, "reason": "enough"})
+        await deferToThread(chip.wait_for_line, "gone 0 enough")
+        # A viewer that makes the offer itself is answered.
+        viewer.send({"type": "offer", "target": target, "sdp": {"type": "offer", "sdp": ANSWER}})
+        await deferToThread(chip.wait_for_line, f"offer 0 {sum_of(ANSWER)}")
+        assert (await until(viewer, "answer"))["sdp"] == {"type": "answer", "sdp": SDP}
+    await viewer.leave()
+
+
+@deadline()
+async def test_several_viewers_have_sessions_of_their_own(shared_server: Server, programs: Path) -> None:
+    room = "firmware-many"
+    viewers = [await join(shared_server.websocket_url, room) for _ in range(3)]
+    with camera(programs, shared_server, room, viewers=2) as chip:
+        for number, viewer in enumerate(viewers):
+            await until(viewer, "cameraAvailable")
+            viewer.send({"type": "requestStream", "cameraId": "chip"})
+            if number < 2:
+                await until(viewer, "offer")
+                await deferToThread(chip.wait_for_line, f"viewer {number}")
+        assert (await until(viewers[2], "error"))["code"] == "cameraBusy"
+        await viewers[0].vanish()
+        await deferToThread(chip.wait_for_line, "gone 0 disconnected")
+        viewers[2].send({"type": "requestStream", "cameraId": "chip"})
+        await until(viewers[2], "offer")
+        await deferToThread(chip.wait_for_line, "viewer 0")
+    for viewer in viewers[1:]:
+        await viewer.leave()
+
+
+@deadline(60.0)
+async def test_the_core_comes_back_when_its_server_does(programs: Path) -> None:
+    with server("--ping-interval=1") as first:
+        port = first.port
+        with camera(programs, first, "firmware-back") as chip:
+            await deferToThread(chip.wait_for_line, "joined")
+            first.stop()
+            await deferToThread(chip.wait_for_line, "lost")
+            with server("--ping-interval=1", port=port) as second:
+                await deferToThread(chip.wait_for_line, "joined")
+                viewer = await join(second.websocket_url, "firmware-back")
+                await until(viewer, "cameraAvailable")
+                # It has answered the pings meanwhile, without which it would be gone by now.
+                for _ in range(3):
+                    await until_ping(viewer)
+                viewer.send({"type": "listCameras"})
+                cameras = await until(viewer, "cameras")
+                assert json.dumps(cameras).count('"chip"') == 1
+                await viewer.leave()
+
+
+async def until_ping(viewer: LiveClient) -> None:
+    """Wait for the server's next round of pings."""
+    pinged: Deferred[None] = Deferred()
+    answer = viewer.onPing
+
+    def on_ping(payload: bytes) -> None:
+        answer(payload)
+        viewer.onPing = answer  # type: ignore[method-assign]
+        pinged.callback(None)
+
+    viewer.onPing = on_ping  # type: ignore[method-assign]
+    await pinged
+
+
+@deadline()
+async def test_an_id_that_is_taken_is_told_by_its_name(shared_server: Server, programs: Path) -> None:
+    room = "firmware-taken"
+    holder = await join(shared_server.websocket_url, room, "chip")
+    with camera(programs, shared_server, room) as chip:
+        await deferToThread(chip.wait_for_line, "refused -1 cameraIdInUse")
+    await holder.leave()
