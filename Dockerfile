@@ -4,6 +4,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY cctvsignal cctvsignal
 COPY twisted twisted
 COPY clients clients
+COPY iot/cctvsignal_iot iot/cctvsignal_iot
 COPY web web
 RUN python -m venv /opt/cctvsignal && /opt/cctvsignal/bin/pip install --no-cache-dir .
 
