@@ -1,4 +1,5 @@
 # make run    start the server on port 8080 with the web app
+# make demo   the same with two simulated ESP32-CAMs to watch
 # make test   everything that is tested, in under 15 minutes
 # make help   the rest
 
@@ -12,13 +13,16 @@ PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 python3.11 pyth
 # Playwright has an event loop of its own.
 BROWSER_TESTS := $(BIN)/pytest -p no:twisted -o addopts="-ra --strict-markers"
 
-.PHONY: help run test test-long check unit integration browser screenshots javascript javascript-oldest pythons bench bench-quick clean
+.PHONY: help run demo test test-long check unit integration browser screenshots javascript javascript-oldest pythons bench bench-quick clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 run: $(VENV)/run.stamp ## start the server on port 8080 (PORT=... for another) with the web app
 	@$(BIN)/cctvsignal --port $(PORT)
+
+demo: $(VENV)/demo.stamp ## the same, with two simulated ESP32-CAMs and their bridge
+	@$(BIN)/python examples/demo.py $(PORT)
 
 test: check unit integration browser javascript ## everything that is tested, in under 15 minutes
 	@$(BIN)/coverage combine -q
@@ -83,7 +87,12 @@ $(VENV)/run.stamp: $(VENV)/python.stamp pyproject.toml
 	@$(BIN)/pip install --quiet --editable .
 	@touch $@
 
+$(VENV)/demo.stamp: $(VENV)/python.stamp pyproject.toml
+	@echo "Installing cctvsignal and its bridge into $(VENV) ..."
+	@$(BIN)/pip install --quiet --editable '.[iot]'
+	@touch $@ $(VENV)/run.stamp
+
 $(VENV)/test.stamp: $(VENV)/python.stamp pyproject.toml
 	@echo "Installing cctvsignal and what its tests need into $(VENV) ..."
 	@$(BIN)/pip install --quiet --editable '.[all]' --group dev
-	@touch $@ $(VENV)/run.stamp
+	@touch $@ $(VENV)/run.stamp $(VENV)/demo.stamp

@@ -18,7 +18,7 @@ import pytest
 from cctvsignal_clients import ViewerClient
 from twisted.internet.threads import deferToThread
 
-from tests.esp32 import counter_of
+from tests.esp32 import counter_of, until_true
 from tests.live import deadline
 from tests.media import MEDIA_SECONDS, counters
 from tests.processes import Process, Server, command
@@ -117,6 +117,27 @@ async def test_a_heartbeat_tells_where_a_device_is(shared_server: Server, tmp_pa
                 async for jpeg in stream.pictures():
                     if counter_of(jpeg):  # The picture that says "down" has none.
                         break
+
+
+@deadline(MEDIA_SECONDS)
+async def test_the_demo_shows_two_devices_and_ends_all_that_it_started() -> None:
+    with command(sys.executable, "examples/demo.py", "0") as demo:
+        link = await deferToThread(demo.wait_for_line, r"Watch two simulated cameras: http(\S+)")
+        async with ViewerClient(f"ws{link[1]}", room="cctv") as viewer:
+            await until_true(lambda: len(viewer.cameras) == 2)
+            for name in ("front-door", "yard"):
+                found = await counters(await viewer.request_stream(name), 5)
+                assert found == sorted(set(found))
+        assert await deferToThread(demo.stop) == 0
+    # They have its output for their own: it would not have ended with one of them left.
+    assert "Traceback" not in demo.output
+
+
+def test_a_demo_whose_port_is_taken_says_so(shared_server: Server) -> None:
+    with command(sys.executable, "examples/demo.py", str(shared_server.port)) as demo:
+        assert demo.wait() == 1
+        assert f"{shared_server.port}" in demo.output
+        assert "Traceback" not in demo.output
 
 
 def test_a_bridge_waits_for_its_server(tmp_path: Path) -> None:
