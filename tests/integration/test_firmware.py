@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -15,7 +12,7 @@ from twisted.internet.threads import deferToThread
 
 from tests.firmware import build
 from tests.live import LiveClient, deadline, join
-from tests.processes import Process, Server, server
+from tests.processes import Process, Server, command, server
 
 SDP = 'v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\ns=a "quoted" \\ name\r\nt=0 0\r\n' + "a=x\r\n" * 700
 ANSWER = "v=0\r\na=from the viewer: é 😀\r\n" + "a=y\r\n" * 500
@@ -27,30 +24,12 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(tmp_path_factory.mktemp("firmware"))
 
 
-@contextmanager
-def camera(
-    programs: Path, of: Server, room: str, viewers: int = 2, camera_id: str = "chip"
-) -> Iterator[Process]:
+def camera(programs: Path, of: Server, room: str, viewers: int = 2) -> AbstractContextManager[Process]:
     """A camera that is the C core, which offers `SDP`."""
-    arguments = [str(programs / "camera_host"), of.address, str(of.port), room, camera_id, str(viewers)]
-    running = Process(
-        subprocess.Popen(
-            arguments,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-        )
-    )
-    stdin = running.process.stdin
-    assert stdin is not None
-    threading.Thread(target=lambda: (stdin.write(SDP), stdin.close())).start()
-    try:
-        yield running
-    finally:
-        running.stop()
+    sdp = programs / "offer.sdp"
+    sdp.write_bytes(SDP.encode())
+    program = str(programs / "camera_host")
+    return command(program, of.address, str(of.port), room, "chip", str(viewers), str(sdp))
 
 
 def sum_of(text: str) -> str:

@@ -1,13 +1,11 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 
-import { ControlRefusedError, Pictures, TimeoutError, ViewerClient } from "../../clients/js/index.js";
+import { ControlRefusedError, Pictures, TimeoutError } from "../../clients/js/index.js";
 import { Joiner } from "../../clients/js/pictures.js";
 import { measure } from "../../clients/js/stats.js";
-import { FakeChannel, FakePeer, FakeSocket, OPTIONS, begin, end, record, sdp, settle, tick } from "./fakes.js";
+import { FakeChannel, FakePeer, FakeSocket, OFFER, begin, end, record, sdp, settle, tick, viewing } from "./fakes.js";
 
-const PORCH = { type: "cameraAvailable", cameraId: "porch", clientId: "C" };
-const OFFER = { type: "offer", sender: "C", sdp: { type: "offer", sdp: sdp("camera") } };
 const ANSWER = { type: "answer", sender: "C", sdp: { type: "answer", sdp: sdp("camera") } };
 const JPEG = Uint8Array.of(0xff, 0xd8, 1, 2, 3, 0xff, 0xd9);
 const STATE = { type: "state", state: "streaming", message: "Pictures are coming.", since: "2026-01-01T00:00:00Z" };
@@ -15,15 +13,6 @@ const FLIP = { name: "vflip", label: "Upside down", kind: "switch", value: false
 
 beforeEach(begin);
 afterEach(end);
-
-async function viewing() {
-  const viewer = new ViewerClient(OPTIONS);
-  const connecting = viewer.connect();
-  FakeSocket.last.admit();
-  await connecting;
-  FakeSocket.last.receive(PORCH);
-  return viewer;
-}
 
 /** A viewer that has asked for JPEGs, and what it was promised. */
 async function asking() {

@@ -1,5 +1,7 @@
 import { mock } from "node:test";
 
+import { ViewerClient } from "../../clients/js/index.js";
+
 /** A WebSocket whose server is the test. */
 export class FakeSocket extends EventTarget {
   /** @type {FakeSocket[]} */
@@ -250,3 +252,16 @@ export function end() {
 }
 
 export const tick = (milliseconds) => clock.pass(milliseconds);
+
+export const PORCH = { type: "cameraAvailable", cameraId: "porch", clientId: "C" };
+export const OFFER = { type: "offer", sender: "C", sdp: { type: "offer", sdp: sdp("camera") } };
+
+/** A viewer in a room with the camera `PORCH`. */
+export async function viewing() {
+  const viewer = new ViewerClient(OPTIONS);
+  const connecting = viewer.connect();
+  FakeSocket.last.admit();
+  await connecting;
+  FakeSocket.last.receive(PORCH);
+  return viewer;
+}

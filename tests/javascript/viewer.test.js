@@ -1,23 +1,11 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 
-import { ViewerClient } from "../../clients/js/index.js";
-import { FakePeer, FakeSocket, OPTIONS, begin, end, record, sdp, settle, tick } from "./fakes.js";
+import { FakePeer, FakeSocket, OFFER, PORCH, begin, end, record, sdp, settle, tick, viewing } from "./fakes.js";
 
-const PORCH = { type: "cameraAvailable", cameraId: "porch", clientId: "C" };
-const OFFER = { type: "offer", sender: "C", sdp: { type: "offer", sdp: sdp("camera") } };
 
 beforeEach(begin);
 afterEach(end);
-
-async function viewing() {
-  const viewer = new ViewerClient(OPTIONS);
-  const connecting = viewer.connect();
-  FakeSocket.last.admit();
-  await connecting;
-  FakeSocket.last.receive(PORCH);
-  return viewer;
-}
 
 async function watching() {
   const viewer = await viewing();

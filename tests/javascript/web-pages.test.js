@@ -37,7 +37,8 @@ test("every state has a name and a sentence", () => {
   const { available, ...named } = texts.stateName;
   assert.deepEqual(Object.keys(named).sort(), Object.keys(texts.stateSentence).sort());
   const states = found(read("watch.js").match(/@typedef {([^}]*)} WatchState/)[1], /"(\w+)"/g);
-  assert.deepEqual([...states, "blocked"].sort(), Object.keys(named).sort());
+  // These two are of the tile: whatever is live may be blocked by the browser, or say that it has trouble.
+  assert.deepEqual([...states, "blocked", "troubled"].sort(), Object.keys(named).sort());
 });
 
 test("the offline page has all that it needs in the cache", () => {

@@ -1,8 +1,8 @@
-/* The signaling core as a camera on any POSIX machine: camera_host HOST PORT ROOM CAMERA_ID MOST_VIEWERS
+/* The signaling core as a camera on any POSIX machine: camera_host HOST PORT ROOM CAMERA_ID MOST_VIEWERS SDP_FILE
  *
- * It has no media. For each viewer it sends an offer, or an answer, whose SDP it has from the standard input
- * (to the end), and one candidate; what happens comes out as lines. The WebSocket (RFC 6455) is as much as a
- * client of this server needs, and plain ws:// only.
+ * It has no media. For each viewer it sends an offer, or an answer, with the SDP in a file, and one candidate;
+ * what happens comes out as lines. The WebSocket (RFC 6455) is as much as a client of this server needs, and
+ * plain ws:// only.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -257,17 +257,19 @@ static void run(int connection)
 
 int main(int count, char **arguments)
 {
-    if (count != 6) {
-        fprintf(stderr, "usage: camera_host HOST PORT ROOM CAMERA_ID MOST_VIEWERS < SDP\n");
+    FILE *file = count == 7 ? fopen(arguments[6], "rb") : NULL;
+    if (file == NULL) {
+        fprintf(stderr, "usage: camera_host HOST PORT ROOM CAMERA_ID MOST_VIEWERS SDP_FILE\n");
         return 2;
     }
+    sdp[fread(sdp, 1, sizeof sdp - 1, file)] = '\0';
+    fclose(file);
     cctv_config config = {.room = arguments[3], .camera_id = arguments[4], .meta = "{\"name\":\"Host\"}",
                           .most_viewers = atoi(arguments[5])};
     struct sigaction action = {.sa_handler = end};
 
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
-    sdp[fread(sdp, 1, sizeof sdp - 1, stdin)] = '\0';
     srand((unsigned)now_ms() ^ (unsigned)getpid());
     cctv_init(&camera, &config);
     while (!ended) {
