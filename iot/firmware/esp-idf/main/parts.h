@@ -1,0 +1,21 @@
+#pragma once
+
+#include <stdbool.h>
+
+#include "esp_err.h"
+#include "esp_peer.h"
+
+/* Returns when there is an address, and connects again whenever the connection is lost. */
+void wifi_connect(void);
+
+/* The camera and its only encoder. Frames go to `viewers_send`. */
+esp_err_t picture_open(void);
+
+/* While nobody is connected, nothing is encoded. */
+void picture_run(bool wanted);
+
+/* A peer for each place, and the task that they all run on. */
+esp_err_t viewers_open(void);
+
+/* To everybody who is connected. */
+void viewers_send(esp_peer_video_frame_t *frame);
