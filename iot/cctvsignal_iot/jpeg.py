@@ -9,6 +9,8 @@ SOI: Final = b"\xff\xd8"
 """Start of image."""
 EOI: Final = 0xD9
 """End of image."""
+END: Final = b"\xff\xd9"
+"""End of image, with its 0xff."""
 _SOS: Final = 0xDA
 _FRAME_HEADERS: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _WITH_LENGTH: Final = frozenset({*range(0xC0, 0xD0), *range(0xDA, 0xF0), 0xFE})
@@ -28,11 +30,15 @@ class Walk:
         self._in_scan = False
         self.size: tuple[int, int] | None = None
         """Width and height in pixels, as soon as they are known."""
+        self.head_bytes = 0
+        """What stands before the coded data, as soon as that is known; most cameras never change it."""
 
-    def end(self, data: bytes | bytearray, start: int, stop: int) -> int | None:
+    def end(self, data: bytes | bytearray, start: int, stop: int, *, announced: bool = False) -> int | None:
         """Where the JPEG that begins at `start` ends, or None when it goes on after `stop`.
 
-        Give it the same `start` each time. Raises `NotJpeg`.
+        Give it the same `start` each time. If its sender has `announced` that it ends at `stop`, and JPEGs
+        do end like that, the coded data before is not looked through: little of what may be damaged there
+        can be seen, and looking takes most of the time. Raises `NotJpeg`.
         """
         if self._at == 0:
             if stop - start < len(SOI):
@@ -43,6 +49,8 @@ class Walk:
         while True:
             at = start + self._at
             if self._in_scan:
+                if announced:
+                    return stop if at <= stop - 2 and data.startswith(END, stop - 2) else None
                 found = _MARKER_AFTER_SCAN.search(data, at, stop)
                 if found is None:
                     self._at = max(self._at, stop - start - 1)
@@ -76,6 +84,8 @@ class Walk:
                 self.size = (data[at + 7] << 8 | data[at + 8], data[at + 5] << 8 | data[at + 6])
             self._in_scan = marker == _SOS
             self._at += 2 + length
+            if self._in_scan and not self.head_bytes:
+                self.head_bytes = self._at
 
 
 def size_of(jpeg: bytes) -> tuple[int, int]:

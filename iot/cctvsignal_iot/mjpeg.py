@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from .jpeg import NotJpeg, Walk
+from .jpeg import END, NotJpeg, Walk
 
 MOST_PART_BYTES: Final = 2 * 1024 * 1024
 MOST_HEADER_BYTES: Final = 8 * 1024
@@ -60,6 +60,8 @@ class MjpegParser:
         self._step = self._find_delimiter
         self._length: int | None = None
         self._walk = Walk()
+        self._head, self._head_size = b"nothing that begins a JPEG", (0, 0)
+        """Those of the last picture of a right length: most pictures of a camera begin alike."""
         self._pictures: list[bytes] = []
         self.counts = Counts()
         self.size = (0, 0)
@@ -128,7 +130,9 @@ class MjpegParser:
         if len(buffer) < announced:
             return False
         try:
-            end = self._walk.end(buffer, start, len(buffer))
+            end = self._announced_end(start, announced) if self._length else None
+            if end is None:
+                end = self._walk.end(buffer, start, len(buffer))
             if end is not None and buffer.find(self._delimiter, start, end) >= 0:
                 raise NotJpeg("it runs into the next part")
         except NotJpeg:
@@ -146,3 +150,19 @@ class MjpegParser:
         self._at = end
         self._step = self._find_delimiter
         return True
+
+    def _announced_end(self, start: int, announced: int) -> int | None:
+        """Where the picture ends, if its length is right. Raises `NotJpeg`."""
+        buffer, head = self._buffer, self._head
+        if (
+            buffer.startswith(head, start)
+            and announced - start >= len(head) + len(END)
+            and buffer.startswith(END, announced - len(END))
+        ):
+            self.size = self._head_size
+            return announced
+        end = self._walk.end(buffer, start, announced, announced=True)
+        if end == announced and self._walk.size is not None:
+            self._head = bytes(buffer[start : start + self._walk.head_bytes])
+            self._head_size = self._walk.size
+        return end
