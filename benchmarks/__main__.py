@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Final
 
-from . import machine, media, report, servers, web
+from . import esp32, machine, media, report, servers, web
 from .servers import SERVERS, Server, SetupError
 
 PAIRS: Final = 50
@@ -59,7 +59,7 @@ RELAYS: Final = (
 JOINS: Final = "connections and joins"
 IDLE: Final = "memory of an idle joined connection"
 
-AnyPlan = Plan | media.Plan | web.Plan
+AnyPlan = Plan | media.Plan | web.Plan | esp32.Plan | esp32.SoakPlan
 Measured = dict[str, list[dict[str, dict[str, Any]]]]
 Suite = tuple[list[str], dict[str, Any]]
 """The lines of a suite for people, and all its figures."""
@@ -122,11 +122,12 @@ def rows(measured: Measured) -> list[report.Row]:
     return [each for each in found if each is not None]
 
 
-def _heading(
-    described: dict[str, Any], where: str, plan: Plan | media.Plan | web.Plan, started: float
-) -> list[str]:
+def _heading(described: dict[str, Any], where: str, plan: AnyPlan, started: float) -> list[str]:
     facts = ", ".join(f"{key} {value}" for key, value in described.items())
-    medians = f"Medians of {plan.rounds} round(s) of {plan.seconds:g} s"
+    if isinstance(plan, esp32.SoakPlan):
+        medians = f"{plan.samples} periods of {plan.seconds:g} s"
+    else:
+        medians = f"Medians of {plan.rounds} round(s) of {plan.seconds:g} s"
     return [
         f"Run of {time.strftime('%Y-%m-%d', time.gmtime())}: {facts}.",
         f"{where} {medians}; {time.monotonic() - started:.0f} s in all.",
@@ -197,10 +198,31 @@ def web_suite(plan: web.Plan, camera_core: int | None, browser_core: int | None)
     return lines, {"machine": described, "pinned": pinned, "plan": vars(plan), **measured.plain()}
 
 
+def esp32_suite(plan: esp32.Plan | esp32.SoakPlan, bridge_core: int | None, load_core: int | None) -> Suite:
+    """The bridge with simulated devices."""
+    started = time.monotonic()
+    described = machine.describe(("aiortc", "av", "python-multipart", "cctvsignal"))
+    if isinstance(plan, esp32.SoakPlan):
+        measured = esp32.soak(plan, bridge_core, load_core, say)
+        table = esp32.soak_lines(measured)
+    else:
+        measured = esp32.run(plan, bridge_core, load_core, say)
+        table = esp32.lines(measured)
+    where = (
+        "Not pinned: the bridge, devices and viewers share all cores, so figures are rough."
+        if bridge_core is None
+        else f"The bridge ran on core {bridge_core}, devices, viewers and server on core {load_core}."
+    )
+    lines = [*_heading(described, where, plan, started), *table]
+    pinned = {"bridge": bridge_core, "load": load_core}
+    return lines, {"machine": described, "pinned": pinned, "plan": vars(plan), **measured}
+
+
 def main() -> int:
     """Run the suites; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("suite", nargs="?", choices=report.SUITES, help="only this one (default: all)")
+    help_text = f"only this one (default: all but {', '.join(report.LONG)})"
+    parser.add_argument("suite", nargs="?", choices=(*report.SUITES, *report.LONG), help=help_text)
     parser.add_argument("--quick", action="store_true", help="short rounds, in less than two minutes")
     parser.add_argument("--write-docs", action="store_true", help="put the tables into docs/performance.md")
     options = parser.parse_args()
@@ -212,6 +234,8 @@ def main() -> int:
         report.RELAY: lambda: relay_suite(QUICK if quick else FULL, *cores),
         report.MEDIA: lambda: media_suite(media.QUICK if quick else media.FULL, *cores),
         report.WEB: lambda: web_suite(web.QUICK if quick else web.FULL, *cores),
+        report.ESP32: lambda: esp32_suite(esp32.QUICK if quick else esp32.FULL, *cores),
+        report.SOAK: lambda: esp32_suite(esp32.SOAK_QUICK if quick else esp32.SOAK, *cores),
     }
     for name in report.SUITES if options.suite is None else (options.suite,):
         try:

@@ -16,7 +16,11 @@ PAGE: Final = Path(__file__).parent.parent / "docs" / "performance.md"
 RELAY: Final = "relay"
 MEDIA: Final = "media"
 WEB: Final = "web"
-SUITES: Final = (RELAY, MEDIA, WEB)
+ESP32: Final = "esp32"
+SOAK: Final = "soak"
+SUITES: Final = (RELAY, MEDIA, WEB, ESP32)
+LONG: Final = (SOAK,)
+"""Suites that run only when they are named."""
 BUSY: Final = 0.9
 """A load generator that uses more of its core than this may be the bottleneck."""
 NOISE: Final = 0.03
@@ -132,7 +136,7 @@ def save(suites: dict[str, Any]) -> None:
     """Write the JSON file; suites that were not run now stay as they are in it."""
     RESULTS.parent.mkdir(exist_ok=True)
     before = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    kept = {name: before[name] for name in SUITES if name in before}
+    kept = {name: before[name] for name in (*SUITES, *LONG) if name in before}
     RESULTS.write_text(json.dumps({**kept, **suites}, indent=2) + "\n", encoding="utf-8")
 
 

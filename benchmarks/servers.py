@@ -64,14 +64,19 @@ def running(name: str, core: int | None) -> Iterator[Server]:
         yield Server(name, process.process.pid, int(port))
 
 
-def load(job: dict[str, Any], core: int | None, module: str = "benchmarks.load") -> dict[str, Any]:
-    """Let the load generator do one job in a process of its own."""
+def load(
+    job: dict[str, Any],
+    core: int | None,
+    module: str = "benchmarks.load",
+    seconds: float = JOB_SECONDS,
+) -> dict[str, Any]:
+    """Let the load generator do one job in a process of its own, within so many seconds."""
     done = subprocess.run(
         [sys.executable, "-m", module],
         input=json.dumps({**job, "core": core}),
         capture_output=True,
         text=True,
-        timeout=JOB_SECONDS,
+        timeout=seconds,
     )
     if done.returncode:
         raise SetupError(f"the load generator failed:\n{done.stderr.strip()}")

@@ -1,0 +1,146 @@
+"""The ESP32 suite: the bridge with simulated devices, and its parser beside one from PyPI."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from . import machine, servers
+from .esp32_load import RATE
+from .report import BUSY
+from .servers import SetupError
+
+LOAD: Final = "benchmarks.esp32_load"
+OTHER: Final = "python-multipart"
+DEVICES: Final = 4
+KINDS: Final = {
+    "video": "a viewer of video each",
+    "jpeg": "a viewer of JPEGs each",
+    "none": "nobody watches",
+}
+MIB: Final = 1024 * 1024
+MB: Final = 1e6
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how often."""
+
+    rounds: int
+    warm_seconds: float
+    seconds: float
+    parsed_bytes: int
+
+
+@dataclass(frozen=True)
+class SoakPlan:
+    """How long, and how often to look."""
+
+    warm_seconds: float
+    seconds: float
+    samples: int
+
+
+FULL: Final = Plan(rounds=3, warm_seconds=2.0, seconds=6.0, parsed_bytes=30_000_000)
+QUICK: Final = Plan(rounds=1, warm_seconds=1.0, seconds=2.0, parsed_bytes=5_000_000)
+SOAK: Final = SoakPlan(warm_seconds=10.0, seconds=60.0, samples=10)
+SOAK_QUICK: Final = SoakPlan(warm_seconds=5.0, seconds=10.0, samples=3)
+
+Measured = dict[str, Any]
+
+
+def run(plan: Plan, bridge_core: int | None, load_core: int | None, say: Callable[[str], None]) -> Measured:
+    """All rounds of all measurements."""
+    _needs_linux()
+    say("parsers")
+    parsed = servers.load({"parse": {"bytes": plan.parsed_bytes, "tries": 5}}, load_core, LOAD)
+    job: Measured = {"bridge_core": bridge_core, "devices": DEVICES}
+    job |= {"warm_seconds": plan.warm_seconds, "seconds": plan.seconds}
+    rounds = []
+    for number in range(plan.rounds):
+        say(f"round {number + 1} of {plan.rounds}: {DEVICES} devices")
+        each = {kind: servers.load({"watch": job | {"kind": kind}}, load_core, LOAD) for kind in KINDS}
+        rounds.append(each)
+    return {**parsed, "rounds": rounds}
+
+
+def soak(
+    plan: SoakPlan, bridge_core: int | None, load_core: int | None, say: Callable[[str], None]
+) -> Measured:
+    """Two devices and two viewers for long."""
+    _needs_linux()
+    seconds = plan.warm_seconds + plan.seconds * plan.samples
+    say(f"two devices for {seconds / 60:.0f} minutes")
+    return servers.load(
+        {"soak": vars(plan) | {"bridge_core": bridge_core}}, load_core, LOAD, seconds=seconds + 60
+    )
+
+
+def lines(measured: Measured) -> list[str]:
+    """The tables."""
+    found = [
+        "| JPEGs | in pieces of | right Content-Length | without one | "
+        f"{OTHER}, Content-Length | cctvsignal / {OTHER} |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for each in measured["parsers"]:
+        rates = [each[name] / MB for name in ("announced", "scanned", "other")]
+        cells = [f"{rate:,.0f} MB/s" for rate in rates]
+        size = f"{each['jpeg']}, {each['jpegBytes'] / 1000:.0f} kB"
+        found.append(f"| {size} | {each['pieces']} | {' | '.join(cells)} | {rates[0] / rates[2]:.2f} |")
+    found += [
+        "",
+        f"| {DEVICES} devices, VGA, {RATE} pictures/s | CPU of the bridge, s per device-minute "
+        "| of video's | pictures/s of each viewer | latency p50 | p95 |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    video = _cost(measured["rounds"], "video")
+    for kind, text in KINDS.items():
+        cost = _cost(measured["rounds"], kind)
+        late = sorted(value * 1000 for each in measured["rounds"] for value in each[kind]["latencies"])
+        cells = ["", "", ""]
+        if late:
+            seconds = sum(each[kind]["seconds"] for each in measured["rounds"])
+            cells = [f"{len(late) / seconds / DEVICES:.1f}"]
+            cells += [f"{late[len(late) * part // 100]:.0f} ms" for part in (50, 95)]
+        found.append(f"| {text} | {cost:.2f} | {cost / video:.2f} | {' | '.join(cells)} |")
+    warnings = [
+        f"{KINDS[kind]}: devices and viewers used {share:.0%} of their core."
+        for kind in KINDS
+        if (share := _own_share(measured["rounds"], kind)) > BUSY
+    ]
+    return [*found, "", *warnings] if warnings else found
+
+
+def soak_lines(measured: Measured) -> list[str]:
+    """The table."""
+    found = [
+        "| period | pictures | latency p50 | p95 | resident memory of the bridge | open files |",
+        "|---:|---:|---:|---:|---:|---:|",
+    ]
+    for number, each in enumerate(measured["samples"], 1):
+        late = f"{each['p50'] * 1000:.0f} ms | {each['p95'] * 1000:.0f} ms"
+        memory = f"{each['bytes'] / MIB:.1f} MiB"
+        found.append(f"| {number} | {each['pictures']} | {late} | {memory} | {each['files']} |")
+    return found
+
+
+def _cost(rounds: Sequence[Measured], kind: str) -> float:
+    return _median(rounds, kind, "bridgeCpuSeconds") / DEVICES * 60
+
+
+def _own_share(rounds: Sequence[Measured], kind: str) -> float:
+    return _median(rounds, kind, "ownCpuSeconds")
+
+
+def _median(rounds: Sequence[Measured], kind: str, name: str) -> float:
+    """Of the rounds, per second."""
+    return float(statistics.median(each[kind][name] / each[kind]["seconds"] for each in rounds))
+
+
+def _needs_linux() -> None:
+    if machine.cpu_seconds(os.getpid()) is None:
+        raise SetupError("this suite reads /proc: it needs Linux")
