@@ -19,6 +19,7 @@ const char BOUNDARY[] = "123456789000000000000987654321";
 const char SECRET_HEADER[] = "X-Camera-Secret";
 const uint32_t HEARTBEAT_MS = 10000;
 const uint32_t NO_FRAME_MS = 60000;  // Drivers freeze after hours now and then: only a reset helps.
+const uint32_t OFFLINE_MS = 300000;  // So do Wi-Fi drivers.
 
 static volatile uint32_t last_frame_ms;
 
@@ -57,6 +58,7 @@ static esp_err_t stream(httpd_req_t *request) {
   snprintf(head, sizeof head, "multipart/x-mixed-replace;boundary=%s", BOUNDARY);
   httpd_resp_set_type(request, head);
   httpd_resp_set_hdr(request, "Access-Control-Allow-Origin", "*");
+  httpd_resp_set_hdr(request, "X-Framerate", "60");
   while (result == ESP_OK) {
     camera_fb_t *frame = take_frame();
     if (frame == NULL) return ESP_FAIL;
@@ -82,6 +84,7 @@ static esp_err_t capture(httpd_req_t *request) {
   write_stamp(stamp, sizeof stamp, frame);
   httpd_resp_set_type(request, "image/jpeg");
   httpd_resp_set_hdr(request, "Content-Disposition", "inline; filename=capture.jpg");
+  httpd_resp_set_hdr(request, "Access-Control-Allow-Origin", "*");
   httpd_resp_set_hdr(request, "X-Timestamp", stamp);
   esp_err_t result = httpd_resp_send(request, (const char *)frame->buf, frame->len);
   esp_camera_fb_return(frame);
@@ -172,6 +175,11 @@ static bool start_camera() {
   return true;
 }
 
+// Reads the clock last: `since` may be set by another task in between, and must not be after it.
+static bool is_over(uint32_t ms, uint32_t since) {
+  return millis() - since > ms;
+}
+
 static void tell_bridge() {
   if (strlen(BRIDGE_URL) == 0 || WiFi.status() != WL_CONNECTED) return;
   HTTPClient http;
@@ -201,7 +209,10 @@ void setup() {
   WiFi.setSleep(false);  // Modem sleep costs pictures and latency.
   WiFi.setAutoReconnect(true);
   WiFi.begin(WIFI_NAME, WIFI_PASSWORD);
-  while (WiFi.status() != WL_CONNECTED) delay(250);
+  while (WiFi.status() != WL_CONNECTED) {
+    if (millis() > OFFLINE_MS) ESP.restart();
+    delay(250);
+  }
   MDNS.begin(DEVICE_ID);
   MDNS.addService("http", "tcp", 80);
   serve(80, pages, 3);
@@ -211,12 +222,15 @@ void setup() {
 }
 
 void loop() {
+  static uint32_t online_ms = millis();
+
+  if (WiFi.status() == WL_CONNECTED) online_ms = millis();
   // A frame now and then, also while nobody watches: that is how a frozen driver is noticed.
-  if (millis() - last_frame_ms > NO_FRAME_MS / 2) {
+  if (is_over(NO_FRAME_MS / 2, last_frame_ms)) {
     camera_fb_t *frame = take_frame();
     if (frame != NULL) esp_camera_fb_return(frame);
   }
-  if (millis() - last_frame_ms > NO_FRAME_MS) ESP.restart();
+  if (is_over(NO_FRAME_MS, last_frame_ms) || is_over(OFFLINE_MS, online_ms)) ESP.restart();
   tell_bridge();
   delay(HEARTBEAT_MS);
 }

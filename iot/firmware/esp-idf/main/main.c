@@ -23,4 +23,5 @@ void app_main(void)
     ESP_ERROR_CHECK(picture_open());
     ESP_ERROR_CHECK(viewers_open());
     ESP_ERROR_CHECK(cctv_signaling_open(&OPTIONS));
+    ESP_ERROR_CHECK(viewers_run());
 }

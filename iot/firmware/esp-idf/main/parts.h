@@ -14,8 +14,12 @@ esp_err_t picture_open(void);
 /* While nobody is connected, nothing is encoded. */
 void picture_run(bool wanted);
 
-/* A peer for each place, and the task that they all run on. */
+/* Sets up the camera's wiring for esp_video (`esp_video_init`). The one in picture.c does nothing: define yours. */
+esp_err_t board_open(void);
+
+/* A place for each viewer, and, when the signaling is open, the task for all of them. */
 esp_err_t viewers_open(void);
+esp_err_t viewers_run(void);
 
 /* To everybody who is connected. */
 void viewers_send(esp_peer_video_frame_t *frame);

@@ -29,6 +29,11 @@ static void pump(void *argument)
     }
 }
 
+__attribute__((weak)) esp_err_t board_open(void)
+{
+    return ESP_OK;
+}
+
 esp_err_t picture_open(void)
 {
     esp_capture_video_v4l2_src_cfg_t source = {.buf_count = 2};
@@ -41,6 +46,10 @@ esp_err_t picture_open(void)
         },
     };
 
+    esp_err_t result = board_open();
+    if (result != ESP_OK) {
+        return result;
+    }
     strncpy(source.dev_name, CONFIG_CAMERA_DEVICE, sizeof source.dev_name - 1);
     esp_video_enc_register_default();
     esp_capture_cfg_t config = {.video_src = esp_capture_new_video_v4l2_src(&source)};

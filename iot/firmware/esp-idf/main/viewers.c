@@ -1,4 +1,7 @@
-/* One peer for each place. All of them run on one task, which alone opens and ends their sessions. */
+/* One peer for each place. One task has all of them and the signaling, because a peer is not for several tasks at
+ * a time; only frames come from another. */
+#include <stdatomic.h>
+
 #include "cctvsignal.h"
 #include "cctvsignal_signaling.h"
 #include "esp_log.h"
@@ -9,27 +12,32 @@
 #include "parts.h"
 #include "sdkconfig.h"
 
-enum { LOOP_MS = 10, TASK_BYTES = 10240 };
+enum {
+    LOOP_MS = 10,
+    TASK_BYTES = 25 * 1024,     /* DTLS handshakes happen on it */
+    ANSWER_MS = 500,            /* of STUN, TURN and DTLS, also from far away */
+    SEND_POOL_BYTES = (CONFIG_CAMERA_WIDTH * CONFIG_CAMERA_HEIGHT > 640 * 480 ? 400 : 100) * 1024,
+};
 
 typedef struct {
     int number;
     esp_peer_signaling_handle_t signaling;
     esp_peer_handle_t peer;
-    bool active;                /* there is a session */
-    bool connected;
-    bool failed;                /* to be ended by the task */
+    atomic_bool active;         /* there is a session */
+    atomic_bool connected;
+    atomic_bool failed;         /* to be ended by the task */
 } viewer_t;
 
 static const char TAG[] = "viewers";
 static viewer_t viewers[CCTV_MOST_VIEWERS];
-static SemaphoreHandle_t lock;
+static SemaphoreHandle_t sending;   /* is held while frames are sent, or a session ends */
 
 static int on_state(esp_peer_state_t state, void *context)
 {
     viewer_t *viewer = context;
 
     if (state == ESP_PEER_STATE_CONNECTED) {
-        viewer->connected = true;
+        viewer->connected = viewer->active;
     } else if (state == ESP_PEER_STATE_DISCONNECTED || state == ESP_PEER_STATE_CONNECT_FAILED) {
         viewer->failed = viewer->active;
     }
@@ -41,15 +49,29 @@ static int on_state(esp_peer_state_t state, void *context)
 static int on_peer_message(esp_peer_msg_t *message, void *context)
 {
     viewer_t *viewer = context;
-    return esp_peer_signaling_send_msg(viewer->signaling, (esp_peer_signaling_msg_t *)message);
+    esp_peer_signaling_msg_t passed = {(esp_peer_signaling_msg_type_t)message->type, message->data, message->size};
+
+    return cctv_signaling_impl()->send_msg(viewer->signaling, &passed);
+}
+
+static int end_session(viewer_t *viewer)
+{
+    viewer->active = viewer->connected = viewer->failed = false;
+    if (viewer->peer == NULL) {
+        return ESP_PEER_ERR_NONE;
+    }
+    xSemaphoreTake(sending, portMAX_DELAY);
+    int result = esp_peer_disconnect(viewer->peer);
+    xSemaphoreGive(sending);
+    return result;
 }
 
 static int on_ice_info(esp_peer_signaling_ice_info_t *info, void *context)
 {
     viewer_t *viewer = context;
-    int servers = *info->server_info.stun_url == '\0' ? 0 : 1;
+    int servers = info->server_info.stun_url == NULL ? 0 : 1;
     esp_peer_role_t role = info->is_initiator ? ESP_PEER_ROLE_CONTROLLING : ESP_PEER_ROLE_CONTROLLED;
-    esp_peer_default_cfg_t details = {.agent_recv_timeout = 10};
+    esp_peer_default_cfg_t details = {.agent_recv_timeout = ANSWER_MS, .rtp_cfg = {.send_pool_size = SEND_POOL_BYTES}};
     esp_peer_cfg_t config = {
         .server_lists = &info->server_info,
         .server_num = (uint8_t)servers,
@@ -65,6 +87,9 @@ static int on_ice_info(esp_peer_signaling_ice_info_t *info, void *context)
         .extra_size = sizeof details,
     };
 
+    if (viewer->active) {       /* the same viewer asks anew */
+        end_session(viewer);
+    }
     if (viewer->peer != NULL) {
         return esp_peer_update_ice_info(viewer->peer, role, &info->server_info, servers);
     }
@@ -75,24 +100,19 @@ static int on_connected(void *context)
 {
     viewer_t *viewer = context;
 
-    xSemaphoreTake(lock, portMAX_DELAY);
     viewer->active = true;
-    viewer->connected = viewer->failed = false;
-    xSemaphoreGive(lock);
-    return viewer->peer == NULL ? ESP_PEER_ERR_NO_MEM : esp_peer_new_connection(viewer->peer);
+    return esp_peer_new_connection(viewer->peer);
 }
 
 static int on_message(esp_peer_signaling_msg_t *message, void *context)
 {
     viewer_t *viewer = context;
+    esp_peer_msg_t passed = {(esp_peer_msg_type_t)message->type, message->data, message->size};
 
     if (message->type == ESP_PEER_SIGNALING_MSG_BYE) {
-        xSemaphoreTake(lock, portMAX_DELAY);
-        viewer->active = viewer->connected = viewer->failed = false;
-        xSemaphoreGive(lock);
-        return viewer->peer == NULL ? 0 : esp_peer_disconnect(viewer->peer);
+        return end_session(viewer);
     }
-    return viewer->peer == NULL ? 0 : esp_peer_send_msg(viewer->peer, (esp_peer_msg_t *)message);
+    return viewer->active ? esp_peer_send_msg(viewer->peer, &passed) : ESP_PEER_ERR_WRONG_STATE;
 }
 
 static int on_close(void *context)
@@ -103,14 +123,13 @@ static int on_close(void *context)
 
 void viewers_send(esp_peer_video_frame_t *frame)
 {
+    xSemaphoreTake(sending, portMAX_DELAY);
     for (viewer_t *viewer = viewers; viewer < viewers + CCTV_MOST_VIEWERS; viewer++) {
-        xSemaphoreTake(lock, portMAX_DELAY);
-        bool wants = viewer->active && viewer->connected;
-        xSemaphoreGive(lock);
-        if (wants) {
+        if (viewer->connected) {
             esp_peer_send_video(viewer->peer, frame);
         }
     }
+    xSemaphoreGive(sending);
 }
 
 static void run(void *argument)
@@ -120,37 +139,30 @@ static void run(void *argument)
     (void)argument;
     for (;;) {
         bool wanted = false;
+        cctv_signaling_poll(LOOP_MS);
         for (viewer_t *viewer = viewers; viewer < viewers + CCTV_MOST_VIEWERS; viewer++) {
-            if (viewer->peer == NULL) {
-                continue;
+            if (viewer->peer != NULL && viewer->active) {
+                esp_peer_main_loop(viewer->peer);
             }
-            esp_peer_main_loop(viewer->peer);
-            xSemaphoreTake(lock, portMAX_DELAY);
-            bool failed = viewer->failed;
-            if (failed) {
-                viewer->active = viewer->connected = viewer->failed = false;
-            }
-            wanted = wanted || (viewer->active && viewer->connected);
-            xSemaphoreGive(lock);
-            if (failed) {
+            if (viewer->failed) {
                 /* The server does not see this: without a bye, the place would be taken for good. */
                 esp_peer_signaling_msg_t bye = {.type = ESP_PEER_SIGNALING_MSG_BYE};
-                esp_peer_signaling_send_msg(viewer->signaling, &bye);
-                esp_peer_disconnect(viewer->peer);
+                cctv_signaling_impl()->send_msg(viewer->signaling, &bye);
+                end_session(viewer);
             }
+            wanted = wanted || viewer->connected;
         }
         if (wanted != was_wanted) {
             picture_run(wanted);
             was_wanted = wanted;
         }
-        vTaskDelay(pdMS_TO_TICKS(LOOP_MS));
     }
 }
 
 esp_err_t viewers_open(void)
 {
-    lock = xSemaphoreCreateMutex();
-    if (lock == NULL) {
+    sending = xSemaphoreCreateMutex();
+    if (sending == NULL) {
         return ESP_ERR_NO_MEM;
     }
     for (int number = 0; number < CCTV_MOST_VIEWERS; number++) {
@@ -165,9 +177,17 @@ esp_err_t viewers_open(void)
             .ctx = viewer,
         };
         viewer->number = number;
-        if (esp_peer_signaling_start(&config, cctv_signaling_impl(), &viewer->signaling) != ESP_PEER_ERR_NONE) {
-            return ESP_ERR_NO_MEM;
+        if (cctv_signaling_impl()->start(&config, &viewer->signaling) != ESP_PEER_ERR_NONE) {
+            return ESP_FAIL;
         }
     }
+    if (esp_peer_pre_generate_cert() != ESP_PEER_ERR_NONE) {
+        ESP_LOGW(TAG, "no certificate yet: the first viewer waits for it");
+    }
+    return ESP_OK;
+}
+
+esp_err_t viewers_run(void)
+{
     return xTaskCreate(run, "viewers", TASK_BYTES, NULL, 7, NULL) == pdPASS ? ESP_OK : ESP_ERR_NO_MEM;
 }

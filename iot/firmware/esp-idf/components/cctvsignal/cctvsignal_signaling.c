@@ -1,29 +1,35 @@
 #include "cctvsignal_signaling.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cctvsignal.h"
+#include "esp_attr.h"
 #include "esp_crt_bundle.h"
 #include "esp_log.h"
 #include "esp_random.h"
 #include "esp_timer.h"
 #include "esp_websocket_client.h"
 #include "freertos/FreeRTOS.h"
-#include "freertos/event_groups.h"
+#include "freertos/message_buffer.h"
 #include "freertos/semphr.h"
-#include "freertos/task.h"
 
+/* The WebSocket client's task only puts whole messages into `queue`: it holds locks of its own while it calls
+ * back, and peers are not for several tasks at a time. Everything else happens in `cctv_signaling_poll`, but for
+ * what others send; so `camera` and `message` have a lock, which is never held while a handle is called back. */
 enum {
-    MESSAGE_BYTES = 16384,      /* an SDP with its candidates has 2 to 6 KB */
-    TEXT = 1,
-    CLOSE = 8,
+    MESSAGE_BYTES = 12288,      /* an SDP with its candidates has 2 to 6 KB */
+    QUEUE_BYTES = 16384,
     ICE_TEXT_BYTES = 256,
-    TASK_BYTES = 4096,
     SEND_MS = 5000,
-    OVER = BIT0,                /* the connection is lost */
+    SETTLE_MS = 500,            /* until the client's task, which says that it ends, has ended */
+    TEXT_FRAME = 1,
+    CLOSE_FRAME = 8,
 };
+
+typedef enum { JOIN, OFFER, ANSWER, CANDIDATE, BYE } saying;
 
 typedef struct {
     esp_peer_signaling_cfg_t peer;
@@ -35,49 +41,98 @@ static const char TAG[] = "cctvsignal";
 static cctv_camera camera;
 static place_t places[CCTV_MOST_VIEWERS];
 static char ice_url[ICE_TEXT_BYTES], ice_user[ICE_TEXT_BYTES], ice_password[ICE_TEXT_BYTES];
-static char received[MESSAGE_BYTES], message[MESSAGE_BYTES], authorization[1024];
-static size_t received_length;
-static bool too_long;
-static int close_code;
+static char authorization[1024];
+static EXT_RAM_BSS_ATTR char incoming[MESSAGE_BYTES], received[MESSAGE_BYTES], message[MESSAGE_BYTES];
+static EXT_RAM_BSS_ATTR uint8_t queue_bytes[QUEUE_BYTES];
+static StaticMessageBuffer_t queue_state;
+static MessageBufferHandle_t queue;
+static StaticSemaphore_t lock_state;
+static SemaphoreHandle_t lock;
 static esp_websocket_client_handle_t connection;
-static EventGroupHandle_t events;
-static SemaphoreHandle_t lock;  /* recursive: what is told to a peer makes it send */
+static size_t incoming_length;
+static bool too_long;
+static bool connecting;         /* or connected */
+static int64_t begin_ms, next_ms;
+static atomic_bool over;        /* the connection is lost */
+static atomic_int close_code;
 
-static int say(size_t length)
+/* --- what is sent --- */
+
+static size_t written(saying what, int viewer, const char *text)
 {
-    if (length == 0) {
-        ESP_LOGE(TAG, "a message is longer than %d bytes, or its viewer is gone", MESSAGE_BYTES);
-        return ESP_PEER_ERR_INVALID_ARG;
+    switch (what) {
+    case JOIN:
+        return cctv_write_join(&camera, message, sizeof message);
+    case OFFER:
+        return cctv_write_offer(&camera, viewer, text, message, sizeof message);
+    case ANSWER:
+        return cctv_write_answer(&camera, viewer, text, message, sizeof message);
+    case CANDIDATE:
+        return cctv_write_candidate(&camera, viewer, text, message, sizeof message);
+    case BYE:
+        return cctv_write_bye(&camera, viewer, text, message, sizeof message);
     }
-    int sent = esp_websocket_client_send_text(connection, message, (int)length, pdMS_TO_TICKS(SEND_MS));
-    return sent == (int)length ? ESP_PEER_ERR_NONE : ESP_PEER_ERR_FAIL;
+    return 0;
 }
 
-static void pass(place_t *place, esp_peer_signaling_msg_type_t type, const char *text)
+static int say(saying what, int viewer, const char *text)
+{
+    int result = ESP_PEER_ERR_INVALID_ARG;  /* too long, or the viewer is gone */
+
+    xSemaphoreTake(lock, portMAX_DELAY);
+    size_t length = written(what, viewer, text);
+    if (length > 0) {
+        int sent = esp_websocket_client_send_text(connection, message, (int)length, pdMS_TO_TICKS(SEND_MS));
+        result = sent == (int)length ? ESP_PEER_ERR_NONE : ESP_PEER_ERR_FAIL;
+    }
+    xSemaphoreGive(lock);
+    if (result != ESP_PEER_ERR_NONE && what != BYE) {
+        ESP_LOGW(TAG, "a message to viewer %d was not sent (%d)", viewer, result);
+    }
+    return result;
+}
+
+/* --- what comes --- */
+
+static int pass(place_t *place, esp_peer_signaling_msg_type_t type, const char *text)
 {
     esp_peer_signaling_msg_t passed = {
         .type = type,
         .data = (uint8_t *)text,
         .size = text == NULL ? 0 : (int)strlen(text),
     };
-    place->peer.on_msg(&passed, place->peer.ctx);
+    return place->peer.on_msg(&passed, place->peer.ctx);
 }
 
-static void begin_session(place_t *place, bool answers)
+static char *or_null(char *text)
+{
+    return *text == '\0' ? NULL : text;
+}
+
+static void begin_session(place_t *place, const char *offer)
 {
     esp_peer_signaling_ice_info_t info = {
-        .server_info = {.stun_url = ice_url, .user = ice_user, .psw = ice_password},
-        .is_initiator = !answers,
+        .server_info = {.stun_url = or_null(ice_url), .user = or_null(ice_user), .psw = or_null(ice_password)},
+        .is_initiator = offer == NULL,
     };
 
-    place->answers = answers;
-    place->peer.on_ice_info(&info, place->peer.ctx);
-    place->peer.on_connected(place->peer.ctx);
+    place->answers = offer != NULL;
+    if (place->peer.on_ice_info(&info, place->peer.ctx) != ESP_PEER_ERR_NONE ||
+        place->peer.on_connected(place->peer.ctx) != ESP_PEER_ERR_NONE ||
+        (offer != NULL && pass(place, ESP_PEER_SIGNALING_MSG_SDP, offer) != ESP_PEER_ERR_NONE)) {
+        pass(place, ESP_PEER_SIGNALING_MSG_BYE, NULL);
+        say(BYE, (int)(place - places), "the camera failed to begin");
+    }
 }
 
 static void keep(char *where, const char *text)
 {
-    snprintf(where, ICE_TEXT_BYTES, "%s", text == NULL ? "" : text);
+    int length = snprintf(where, ICE_TEXT_BYTES, "%s", text == NULL ? "" : text);
+
+    if (length >= ICE_TEXT_BYTES) {
+        ESP_LOGE(TAG, "the ICE server's data are longer than %d bytes, and are not used", ICE_TEXT_BYTES);
+        *where = '\0';
+    }
 }
 
 static void act(const cctv_event *event)
@@ -91,7 +146,7 @@ static void act(const cctv_event *event)
         keep(ice_url, event->ice.url);
         keep(ice_user, event->ice.username);
         keep(ice_password, event->ice.credential);
-        say(cctv_write_join(&camera, message, sizeof message));
+        say(JOIN, CCTV_NOBODY, NULL);
         break;
     case CCTV_JOINED:
         ESP_LOGI(TAG, "in the room");
@@ -100,17 +155,14 @@ static void act(const cctv_event *event)
         ESP_LOGE(TAG, "%s: %s", event->code == NULL ? "?" : event->code, event->text == NULL ? "" : event->text);
         break;
     case CCTV_FULL:
-        say(cctv_write_bye(&camera, viewer, "all places are taken", message, sizeof message));
+        say(BYE, viewer, "all places are taken");
         break;
     case CCTV_VIEWER:
     case CCTV_OFFER:
         if (place == NULL) {
-            say(cctv_write_bye(&camera, viewer, "this place is not in use", message, sizeof message));
-            break;
-        }
-        begin_session(place, event->type == CCTV_OFFER);
-        if (event->type == CCTV_OFFER) {
-            pass(place, ESP_PEER_SIGNALING_MSG_SDP, event->text);
+            say(BYE, viewer, "this place is not in use");
+        } else {
+            begin_session(place, event->type == CCTV_OFFER ? event->text : NULL);
         }
         break;
     case CCTV_ANSWER:
@@ -133,30 +185,30 @@ static void act(const cctv_event *event)
     }
 }
 
-/* Messages come in pieces of the client's buffer. */
+/* Messages come in pieces of the client's buffer, and perhaps in several frames. */
 static void take(const esp_websocket_event_data_t *data)
 {
-    if (data->op_code == CLOSE) {
+    if (data->op_code == CLOSE_FRAME) {
         close_code = data->data_len >= 2 ? (uint8_t)data->data_ptr[0] << 8 | (uint8_t)data->data_ptr[1] : 0;
         return;
     }
-    if (data->op_code > TEXT) {
+    if (data->op_code > TEXT_FRAME) {
         return;
     }
-    if (data->op_code == TEXT && data->payload_offset == 0) {
-        received_length = 0;
+    if (data->op_code == TEXT_FRAME && data->payload_offset == 0) {
+        incoming_length = 0;
         too_long = false;
     }
-    if (too_long || received_length + (size_t)data->data_len > sizeof received) {
-        too_long = true;
-        ESP_LOGW(TAG, "a message is longer than %d bytes, and is left out", MESSAGE_BYTES);
+    too_long = too_long || incoming_length + (size_t)data->data_len > sizeof incoming;
+    if (!too_long) {
+        memcpy(incoming + incoming_length, data->data_ptr, (size_t)data->data_len);
+        incoming_length += (size_t)data->data_len;
+    }
+    if (!data->fin || data->payload_offset + data->data_len < data->payload_len) {
         return;
     }
-    memcpy(received + received_length, data->data_ptr, (size_t)data->data_len);
-    received_length += (size_t)data->data_len;
-    if (data->fin && data->payload_offset + data->data_len >= data->payload_len) {
-        cctv_event event = cctv_receive(&camera, received, received_length);
-        act(&event);
+    if (too_long || xMessageBufferSend(queue, incoming, incoming_length, 0) == 0) {
+        ESP_LOGW(TAG, "a message is left out: it is too long, or too many came");
     }
 }
 
@@ -164,44 +216,51 @@ static void on_event(void *argument, esp_event_base_t base, int32_t id, void *da
 {
     (void)argument;
     (void)base;
-    switch (id) {
-    case WEBSOCKET_EVENT_DATA:
-        xSemaphoreTakeRecursive(lock, portMAX_DELAY);
+    if (id == WEBSOCKET_EVENT_DATA) {
         take(data);
-        xSemaphoreGiveRecursive(lock);
-        break;
-    case WEBSOCKET_EVENT_DISCONNECTED:
-    case WEBSOCKET_EVENT_CLOSED:
-    case WEBSOCKET_EVENT_ERROR:
-        xEventGroupSetBits(events, OVER);
-        break;
-    default:
-        break;
+    } else if (id == WEBSOCKET_EVENT_FINISH) {
+        over = true;
     }
 }
 
 /* The rules for coming back are the protocol's, not the WebSocket client's. */
-static void stay_connected(void *argument)
+static void stay_connected(void)
 {
-    (void)argument;
-    for (;;) {
-        int64_t begin = esp_timer_get_time();
-        close_code = 0;
-        xEventGroupClearBits(events, OVER);
-        if (esp_websocket_client_start(connection) == ESP_OK) {
-            xEventGroupWaitBits(events, OVER, pdTRUE, pdFALSE, portMAX_DELAY);
-            esp_websocket_client_stop(connection);
-        }
-        uint32_t held_ms = (uint32_t)((esp_timer_get_time() - begin) / 1000);
-        uint32_t pause = cctv_retry_ms(&camera, close_code, held_ms, esp_random());
+    int64_t now = esp_timer_get_time() / 1000;
+
+    if (connecting && over) {
+        uint32_t pause = cctv_retry_ms(&camera, close_code, (uint32_t)(now - begin_ms), esp_random());
+        connecting = false;
         if (pause == CCTV_STAY_AWAY) {
-            ESP_LOGE(TAG, "the server does not want this camera (code %d): change its settings", close_code);
-            vTaskDelete(NULL);
-            return;
+            ESP_LOGE(TAG, "the server does not want this camera (code %d): change its settings", (int)close_code);
+            next_ms = INT64_MAX;
+        } else {
+            ESP_LOGW(TAG, "no connection (code %d), trying again in %lu ms", (int)close_code, (unsigned long)pause);
+            next_ms = now + SETTLE_MS + pause;
         }
-        ESP_LOGW(TAG, "no connection (code %d), trying again in %lu ms", close_code, (unsigned long)pause);
-        vTaskDelay(pdMS_TO_TICKS(pause));
+    } else if (!connecting && now >= next_ms) {
+        connecting = true;
+        begin_ms = now;
+        close_code = 0;
+        over = false;
+        if (esp_websocket_client_start(connection) != ESP_OK) {
+            over = true;
+        }
     }
+}
+
+void cctv_signaling_poll(uint32_t wait_ms)
+{
+    size_t length = xMessageBufferReceive(queue, received, sizeof received, pdMS_TO_TICKS(wait_ms));
+
+    while (length > 0) {
+        xSemaphoreTake(lock, portMAX_DELAY);
+        cctv_event event = cctv_receive(&camera, received, length);
+        xSemaphoreGive(lock);
+        act(&event);
+        length = xMessageBufferReceive(queue, received, sizeof received, 0);
+    }
+    stay_connected();
 }
 
 esp_err_t cctv_signaling_open(const cctv_signaling_options *options)
@@ -217,8 +276,10 @@ esp_err_t cctv_signaling_open(const cctv_signaling_options *options)
         .disable_auto_reconnect = true,
         .crt_bundle_attach = esp_crt_bundle_attach,
         .buffer_size = 4096,
-        .task_stack = 8192,     /* a peer is opened on it */
+        .task_stack = 6144,
         .network_timeout_ms = 10000,
+        .ping_interval_sec = 10,
+        .pingpong_timeout_sec = 30,
     };
 
     if (options->token != NULL && *options->token != '\0') {
@@ -229,14 +290,13 @@ esp_err_t cctv_signaling_open(const cctv_signaling_options *options)
         client.headers = authorization;
     }
     cctv_init(&camera, &config);
-    lock = xSemaphoreCreateRecursiveMutex();
-    events = xEventGroupCreate();
+    lock = xSemaphoreCreateMutexStatic(&lock_state);
+    queue = xMessageBufferCreateStatic(sizeof queue_bytes, queue_bytes, &queue_state);
     connection = esp_websocket_client_init(&client);
-    if (lock == NULL || events == NULL || connection == NULL) {
+    if (connection == NULL) {
         return ESP_ERR_NO_MEM;
     }
-    esp_websocket_register_events(connection, WEBSOCKET_EVENT_ANY, on_event, NULL);
-    return xTaskCreate(stay_connected, "cctvsignal", TASK_BYTES, NULL, 5, NULL) == pdPASS ? ESP_OK : ESP_ERR_NO_MEM;
+    return esp_websocket_register_events(connection, WEBSOCKET_EVENT_ANY, on_event, NULL);
 }
 
 /* --- esp_peer_signaling_impl_t --- */
@@ -254,31 +314,21 @@ static int start(esp_peer_signaling_cfg_t *config, esp_peer_signaling_handle_t *
     return ESP_PEER_ERR_NONE;
 }
 
-static size_t written(int viewer, bool answers, const esp_peer_signaling_msg_t *sent)
-{
-    const char *text = (const char *)sent->data;
-
-    switch (sent->type) {
-    case ESP_PEER_SIGNALING_MSG_SDP:
-        return answers ? cctv_write_answer(&camera, viewer, text, message, sizeof message)
-                       : cctv_write_offer(&camera, viewer, text, message, sizeof message);
-    case ESP_PEER_SIGNALING_MSG_CANDIDATE:
-        return cctv_write_candidate(&camera, viewer, text, message, sizeof message);
-    case ESP_PEER_SIGNALING_MSG_BYE:
-        return cctv_write_bye(&camera, viewer, "the camera ended it", message, sizeof message);
-    default:
-        return 0;
-    }
-}
-
 static int send_msg(esp_peer_signaling_handle_t handle, esp_peer_signaling_msg_t *sent)
 {
     place_t *place = handle;
+    int viewer = (int)(place - places);
 
-    xSemaphoreTakeRecursive(lock, portMAX_DELAY);
-    int result = say(written((int)(place - places), place->answers, sent));
-    xSemaphoreGiveRecursive(lock);
-    return result;
+    switch (sent->type) {
+    case ESP_PEER_SIGNALING_MSG_SDP:
+        return say(place->answers ? ANSWER : OFFER, viewer, (const char *)sent->data);
+    case ESP_PEER_SIGNALING_MSG_CANDIDATE:
+        return say(CANDIDATE, viewer, (const char *)sent->data);
+    case ESP_PEER_SIGNALING_MSG_BYE:
+        return say(BYE, viewer, "the camera ended it");
+    default:
+        return ESP_PEER_ERR_NOT_SUPPORT;
+    }
 }
 
 static int stop(esp_peer_signaling_handle_t handle)
