@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
 from cctvsignal_clients import InvalidOption
 
 from .firmware import CONTROLS, Variant
+
+Amount: TypeAlias = Annotated[float, msgspec.Meta(gt=0)]
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+PortNumber: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 SAFE_CONTROLS: Final = (
     *("framesize", "quality", "brightness", "contrast", "saturation", "special_effect", "wb_mode"),
@@ -27,7 +31,7 @@ class DeviceConfig(msgspec.Struct, forbid_unknown_fields=True, rename="kebab", k
     """http://host[:port][/path]; without a path, the device's firmware is found out."""
     name: str | None = None
     variant: Variant = "auto"
-    stream_port: int | None = None
+    stream_port: PortNumber | None = None
     """Where the stream is, if not on the port that the firmware has it on."""
     address: str | None = None
     """The only address that the host name may resolve to; any private one unless given."""
@@ -39,13 +43,13 @@ class DeviceConfig(msgspec.Struct, forbid_unknown_fields=True, rename="kebab", k
     """How viewers may have the pictures; "jpeg" never encodes anything."""
     keep_warm: bool = False
     """Stay connected while nobody watches."""
-    still_every: float | None = None
+    still_every: Amount | None = None
     """Seconds between single pictures while nobody watches."""
     controls: tuple[str, ...] = SAFE_CONTROLS
-    fps: float | None = None
-    bitrate: int | None = None
+    fps: Amount | None = None
+    bitrate: Count | None = None
     """Of the video, in kbit/s."""
-    max_viewers: int | None = None
+    max_viewers: Count | None = None
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
