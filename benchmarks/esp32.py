@@ -33,21 +33,24 @@ class Plan:
     warm_seconds: float
     seconds: float
     parsed_bytes: int
+    tries: int
+    """Of each parser: odd, so that a median is one of them."""
 
 
 @dataclass(frozen=True)
 class SoakPlan:
-    """How long, and how often to look."""
+    """How long, in how many periods, and how often to look within one."""
 
     warm_seconds: float
     seconds: float
     samples: int
+    look_seconds: float
 
 
-FULL: Final = Plan(rounds=3, warm_seconds=2.0, seconds=6.0, parsed_bytes=30_000_000)
-QUICK: Final = Plan(rounds=1, warm_seconds=1.0, seconds=2.0, parsed_bytes=5_000_000)
-SOAK: Final = SoakPlan(warm_seconds=10.0, seconds=60.0, samples=10)
-SOAK_QUICK: Final = SoakPlan(warm_seconds=5.0, seconds=10.0, samples=3)
+FULL: Final = Plan(rounds=3, warm_seconds=2.0, seconds=6.0, parsed_bytes=30_000_000, tries=9)
+QUICK: Final = Plan(rounds=1, warm_seconds=1.0, seconds=2.0, parsed_bytes=5_000_000, tries=3)
+SOAK: Final = SoakPlan(warm_seconds=10.0, seconds=60.0, samples=10, look_seconds=10.0)
+SOAK_QUICK: Final = SoakPlan(warm_seconds=5.0, seconds=10.0, samples=6, look_seconds=2.0)
 
 Measured = dict[str, Any]
 
@@ -56,7 +59,7 @@ def run(plan: Plan, bridge_core: int | None, load_core: int | None, say: Callabl
     """All rounds of all measurements."""
     _needs_linux()
     say("parsers")
-    parsed = servers.load({"parse": {"bytes": plan.parsed_bytes, "tries": 5}}, load_core, LOAD)
+    parsed = servers.load({"parse": {"bytes": plan.parsed_bytes, "tries": plan.tries}}, load_core, LOAD)
     job: Measured = {"bridge_core": bridge_core, "devices": DEVICES}
     job |= {"warm_seconds": plan.warm_seconds, "seconds": plan.seconds}
     rounds = []
@@ -83,14 +86,16 @@ def lines(measured: Measured) -> list[str]:
     """The tables."""
     found = [
         "| JPEGs | in pieces of | right Content-Length | without one | "
-        f"{OTHER}, Content-Length | cctvsignal / {OTHER} |",
-        "|---|---|---:|---:|---:|---:|",
+        f"{OTHER}, Content-Length | cctvsignal / {OTHER} | tries |",
+        "|---|---|---:|---:|---:|---:|---:|",
     ]
     for each in measured["parsers"]:
-        rates = [each[name] / MB for name in ("announced", "scanned", "other")]
-        cells = [f"{rate:,.0f} MB/s" for rate in rates]
-        size = f"{each['jpeg']}, {each['jpegBytes'] / 1000:.0f} kB"
-        found.append(f"| {size} | {each['pieces']} | {' | '.join(cells)} | {rates[0] / rates[2]:.2f} |")
+        rates = [statistics.median(each[name]) / MB for name in ("announced", "scanned", "other")]
+        ratios = [ours / other for ours, other in zip(each["announced"], each["other"], strict=True)]
+        cells = [f"{each['jpeg']}, {each['jpegBytes'] / 1000:.0f} kB", each["pieces"]]
+        cells += [f"{rate:,.0f} MB/s" for rate in rates]
+        cells += [f"{rates[0] / rates[2]:.2f}", f"{min(ratios):.2f} to {max(ratios):.2f}"]
+        found.append(f"| {' | '.join(cells)} |")
     found += [
         "",
         f"| {DEVICES} devices, VGA, {RATE} pictures/s | CPU of the bridge, s per device-minute "
@@ -100,12 +105,14 @@ def lines(measured: Measured) -> list[str]:
     video = _cost(measured["rounds"], "video")
     for kind, text in KINDS.items():
         cost = _cost(measured["rounds"], kind)
-        late = sorted(value * 1000 for each in measured["rounds"] for value in each[kind]["latencies"])
         cells = ["", "", ""]
-        if late:
-            seconds = sum(each[kind]["seconds"] for each in measured["rounds"])
-            cells = [f"{len(late) / seconds / DEVICES:.1f}"]
-            cells += [f"{late[len(late) * part // 100]:.0f} ms" for part in (50, 95)]
+        if kind != "none":
+            of_kind = [each[kind] for each in measured["rounds"]]
+            rates = [len(each["latencies"]) / each["seconds"] / DEVICES for each in of_kind]
+            cells = [f"{statistics.median(rates):.1f}"]
+            for part in (50, 95):
+                late = [_percentile(each["latencies"], part) for each in of_kind]
+                cells.append(f"{statistics.median(late) * 1000:.0f} ms")
         found.append(f"| {text} | {cost:.2f} | {cost / video:.2f} | {' | '.join(cells)} |")
     warnings = [
         f"{KINDS[kind]}: devices and viewers used {share:.0%} of their core."
@@ -116,16 +123,35 @@ def lines(measured: Measured) -> list[str]:
 
 
 def soak_lines(measured: Measured) -> list[str]:
-    """The table."""
+    """The table, and what is different at its end."""
+    samples = measured["samples"]
     found = [
-        "| period | pictures | latency p50 | p95 | resident memory of the bridge | open files |",
-        "|---:|---:|---:|---:|---:|---:|",
+        "| period | video, pictures/s | latency p50 | p95 | JPEGs, pictures/s | latency p50 | p95 "
+        "| CPU of the bridge, of a core | its resident memory | open files |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for number, each in enumerate(measured["samples"], 1):
-        late = f"{each['p50'] * 1000:.0f} ms | {each['p95'] * 1000:.0f} ms"
-        memory = f"{each['bytes'] / MIB:.1f} MiB"
-        found.append(f"| {number} | {each['pictures']} | {late} | {memory} | {each['files']} |")
-    return found
+    for number, each in enumerate(samples, 1):
+        cells = [str(number)]
+        for late in each["latencies"].values():
+            cells.append(f"{len(late) / each['seconds']:.1f}")
+            cells += [f"{_percentile(late, part) * 1000:.0f} ms" if late else "none" for part in (50, 95)]
+        cells.append(f"{each['bridgeCpuSeconds'] / each['seconds']:.2f}")
+        cells.append(f"{min(each['bytes']) / MIB:.1f} to {max(each['bytes']) / MIB:.1f} MiB")
+        cells.append(str(max(each["files"])))
+        found.append(f"| {' | '.join(cells)} |")
+    first, last = samples[0], samples[-1]
+    grown = (statistics.median(last["bytes"]) - statistics.median(first["bytes"])) / MIB
+    changes = [f"memory {grown:+.1f} MiB", f"open files {max(last['files']) - max(first['files']):+d}"]
+    for kind, text in (("video", "video"), ("jpeg", "JPEGs")):
+        before, after = first["latencies"][kind], last["latencies"][kind]
+        if before and after:
+            later = _percentile(after, 50) - _percentile(before, 50)
+            changes.append(f"latency of {text} {later * 1000:+.0f} ms")
+    return [*found, "", f"From the first period to the last (medians): {', '.join(changes)}."]
+
+
+def _percentile(values: Sequence[float], part: int) -> float:
+    return sorted(values)[len(values) * part // 100]
 
 
 def _cost(rounds: Sequence[Measured], kind: str) -> float:
