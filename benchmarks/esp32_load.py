@@ -29,6 +29,7 @@ from cctvsignal_iot.simulator.sensor import SIZES, Sensor
 from python_multipart.multipart import MultipartParser
 
 from tests import processes
+from tests.simulators import devices_file
 
 from . import servers
 from .machine import cpu_seconds, open_files, resident_bytes
@@ -151,14 +152,10 @@ async def _frames(stream: Stream, as_jpeg: bool) -> AsyncIterator[VideoFrame]:
 
 @contextmanager
 def _bridge(server: str, devices: list[SimulatedDevice], core: int | None) -> Iterator[int]:
-    """The command for these devices, which are `cam-0`, `cam-1` ...; its process."""
-    lines = [f'server = "{server}"', f'room = "{ROOM}"']
-    for number, device in enumerate(devices):
-        lines += ["[[device]]", f'id = "cam-{number}"', f'url = "{device.url}"']
-        lines += [f"stream-port = {device.stream_port}"]
+    """The command for these devices, which are `cam-1`, `cam-2` ...; its process."""
+    ports = [(device.port, device.stream_port) for device in devices]
     with ExitStack() as stack:
-        path = Path(stack.enter_context(TemporaryDirectory())) / "devices.toml"
-        path.write_text("\n".join(lines))
+        path = devices_file(Path(stack.enter_context(TemporaryDirectory())), server, ROOM, ports)
         arguments = [processes.script("cctvsignal-esp32"), "--config", str(path), "--log-format", "json"]
         with servers.on_core(core):
             process = stack.enter_context(processes.command(*arguments))
@@ -184,7 +181,7 @@ async def _watched(job: Mapping[str, Any], kinds: list[str]) -> AsyncIterator[tu
             if kind == "none":
                 continue
             viewer = await stack.enter_async_context(ViewerClient(url, room=ROOM))
-            stream = await viewer.request_stream(f"cam-{number}", as_jpeg=kind == "jpeg")
+            stream = await viewer.request_stream(f"cam-{number + 1}", as_jpeg=kind == "jpeg")
             watching = asyncio.ensure_future(glass.watch(stream, kind == "jpeg", seen[number]))
             stack.push_async_callback(_end, watching)
         async with asyncio.timeout(START_SECONDS):

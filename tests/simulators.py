@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from cctvsignal_iot.simulator import SimulatedDevice
 
@@ -30,6 +31,20 @@ def simulators(count: int, *options: str) -> Iterator[list[tuple[int, int]]]:
     with command(sys.executable, "-m", "tests.simulators", str(count), *options) as process:
         ports = json.loads(process.wait_for_line(r"^\[").string)
         yield [(port, stream_port) for port, stream_port in ports]
+
+
+def devices_file(
+    folder: Path, server_url: str, room: str, ports: list[tuple[int, int]], **more: object
+) -> Path:
+    """A configuration of `cctvsignal-esp32` for devices on this machine: `cam-1`, `cam-2` ..."""
+    lines = [f'server = "{server_url}"', f'room = "{room}"']
+    lines += [f"{name} = {json.dumps(value)}" for name, value in more.items()]
+    for number, (port, stream_port) in enumerate(ports, 1):
+        lines += ["[[device]]", f'id = "cam-{number}"', f'url = "http://127.0.0.1:{port}"']
+        lines += [f"stream-port = {stream_port}"]
+    file = folder / "devices.toml"
+    file.write_text("\n".join(lines))
+    return file
 
 
 if __name__ == "__main__":

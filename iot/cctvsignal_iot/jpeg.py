@@ -7,10 +7,9 @@ from typing import Final
 
 SOI: Final = b"\xff\xd8"
 """Start of image."""
-EOI: Final = 0xD9
+EOI: Final = b"\xff\xd9"
 """End of image."""
-END: Final = b"\xff\xd9"
-"""End of image, with its 0xff."""
+_EOI: Final = EOI[1]
 _SOS: Final = 0xDA
 _FRAME_HEADERS: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _WITH_LENGTH: Final = frozenset({*range(0xC0, 0xD0), *range(0xDA, 0xF0), 0xFE})
@@ -50,7 +49,7 @@ class Walk:
             at = start + self._at
             if self._in_scan:
                 if announced:
-                    return stop if at <= stop - 2 and data.startswith(END, stop - 2) else None
+                    return stop if at <= stop - 2 and data.startswith(EOI, stop - 2) else None
                 found = _MARKER_AFTER_SCAN.search(data, at, stop)
                 if found is None:
                     self._at = max(self._at, stop - start - 1)
@@ -62,9 +61,9 @@ class Walk:
             marker = data[at + 1]
             if data[at] != 0xFF:
                 raise NotJpeg("there is something else where a marker should be")
-            if marker in (EOI, _SOS) and self.size is None:
+            if marker in (_EOI, _SOS) and self.size is None:
                 raise NotJpeg("it has no frame header")
-            if marker == EOI:
+            if marker == _EOI:
                 return at + 2
             if marker == 0xFF:  # A fill byte (B.1.1.2).
                 self._at += 1

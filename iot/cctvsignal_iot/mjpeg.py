@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from .jpeg import END, NotJpeg, Walk
+from .jpeg import EOI, NotJpeg, Walk
 
 MOST_PART_BYTES: Final = 2 * 1024 * 1024
 MOST_HEADER_BYTES: Final = 8 * 1024
@@ -156,8 +156,8 @@ class MjpegParser:
         buffer, head = self._buffer, self._head
         if (
             buffer.startswith(head, start)
-            and announced - start >= len(head) + len(END)
-            and buffer.startswith(END, announced - len(END))
+            and announced - start >= len(head) + len(EOI)
+            and buffer.startswith(EOI, announced - len(EOI))
         ):
             self.size = self._head_size
             return announced

@@ -22,10 +22,11 @@ from tests.esp32 import counter_of, until_true
 from tests.live import deadline
 from tests.media import MEDIA_SECONDS, counters
 from tests.processes import Process, Server, command
-from tests.simulators import simulators
+from tests.simulators import devices_file, simulators
 
 ESP32 = str(Path(sys.executable).with_name("cctvsignal-esp32"))
 DEVICES = 8
+LISTEN = "127.0.0.1:0"
 
 
 def fetch(url: str, body: object = None, secret: str | None = None) -> tuple[int, bytes]:
@@ -49,25 +50,11 @@ def bridge_of(path: Path, *arguments: str) -> Iterator[tuple[Process, str]]:
         yield process, url
 
 
-def devices_file(
-    path: Path, server: Server, room: str, ports: list[tuple[int, int]], **more: object
-) -> Path:
-    """A configuration of devices on this machine."""
-    lines = [f'server = "{server.websocket_url}"', f'room = "{room}"', 'listen = "127.0.0.1:0"']
-    lines += [f"{name} = {json.dumps(value)}" for name, value in more.items()]
-    for number, (port, stream_port) in enumerate(ports, 1):
-        lines += ["[[device]]", f'id = "cam-{number}"', f'url = "http://127.0.0.1:{port}"']
-        lines += [f"stream-port = {stream_port}"]
-    file = path / "devices.toml"
-    file.write_text("\n".join(lines))
-    return file
-
-
 @deadline(2 * MEDIA_SECONDS)
 async def test_eight_devices_in_one_process(shared_server: Server, tmp_path: Path) -> None:
     url, room = shared_server.websocket_url, "esp32-eight"
     with simulators(DEVICES) as ports:
-        file = devices_file(tmp_path, shared_server, room, ports)
+        file = devices_file(tmp_path, url, room, ports, listen=LISTEN)
         with bridge_of(file) as (process, pages):
             for _ in range(DEVICES):
                 process.wait_for_line('"registered"')
@@ -98,7 +85,12 @@ async def test_a_heartbeat_tells_where_a_device_is(shared_server: Server, tmp_pa
     with simulators(1) as ((port, stream_port),):
         # A name that nothing on this network has, as `porch.local` on one without mDNS.
         path = devices_file(
-            tmp_path, shared_server, room, [(port, stream_port)], **{"heartbeat-secret": "s3cret"}
+            tmp_path,
+            url,
+            room,
+            [(port, stream_port)],
+            listen=LISTEN,
+            **{"heartbeat-secret": "s3cret"},
         )
         path.write_text(path.read_text().replace("127.0.0.1:" + str(port), f"porch.invalid:{port}"))
         with bridge_of(path) as (process, pages):

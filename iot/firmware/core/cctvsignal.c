@@ -191,17 +191,15 @@ cctv_event cctv_receive(cctv_camera *camera, char *text, size_t length)
 size_t cctv_write_join(const cctv_camera *camera, char *buffer, size_t size)
 {
     json_writer writer = {buffer, size, 0, false};
-    char digits[] = {(char)('0' + camera->config.most_viewers % 10), '\0'};
+    int most = camera->config.most_viewers;
+    char digits[] = {(char)('0' + most / 10), (char)('0' + most % 10), '\0'};
 
     json_put(&writer, "{\"type\":\"join\",\"deviceType\":\"camera\",\"cameraId\":");
     json_put_text(&writer, camera->config.camera_id);
     json_put(&writer, ",\"room\":");
     json_put_text(&writer, camera->config.room);
     json_put(&writer, ",\"maxViewers\":");
-    if (camera->config.most_viewers >= 10) {
-        json_put(&writer, (char[]){(char)('0' + camera->config.most_viewers / 10), '\0'});
-    }
-    json_put(&writer, digits);
+    json_put(&writer, most < 10 ? digits + 1 : digits);
     if (camera->config.meta != NULL) {
         json_put(&writer, ",\"meta\":");
         json_put(&writer, camera->config.meta);
