@@ -32,6 +32,7 @@ test: check unit integration browser javascript ## everything that is tested, in
 test-long: test pythons javascript-oldest ## the same, then longer searches and every Python of this machine
 	HYPOTHESIS_PROFILE=long $(BIN)/pytest tests/unit
 	$(BIN)/python -m tests.fuzz_mjpeg 60
+	$(BIN)/python -m tests.fuzz_messages 60
 	$(BIN)/pytest -m long tests/integration
 	$(BROWSER_TESTS) -m long tests/browser
 

@@ -1,16 +1,24 @@
-"""`python -m cctvsignal` and the `cctvsignal` command: the server without twistd, on every platform."""
+"""`python -m cctvsignal` and the `cctvsignal` command: the server without twistd, on every platform.
+
+`cctvsignal token`, `keygen` and `cameras` are for the owner of a server.
+"""
 
 from __future__ import annotations
+
+import sys
 
 from twisted.internet.interfaces import IReactorCore
 from twisted.logger import globalLogBeginner
 
+from .commands import COMMANDS, run
 from .options import Options
 from .service import make_service
 
 
 def main() -> None:
-    """Run the server until SIGINT or SIGTERM."""
+    """Run the server until SIGINT or SIGTERM, or a command of its owner."""
+    if sys.argv[1:2] and sys.argv[1] in COMMANDS:
+        sys.exit(run(sys.argv[1:]))
     options = Options()
     options.parseOptions()
     service = make_service(options)

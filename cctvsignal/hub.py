@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
 
-from . import __version__
+from .access import ANYONE, NOBODY, CannotSay, Identity, Unauthorized, refusal
+from .admission import CLOSE_UNAUTHORIZED, Admission
+from .answers import Answers
+from .contests import Contests
 from .messages import (
-    PROTOCOL_VERSION,
-    Ack,
     Answer,
     AnyClientMessage,
+    Auth,
+    Authenticated,
     Bye,
     CameraAvailable,
     CameraInfo,
@@ -28,14 +31,11 @@ from .messages import (
     ClientDisconnected,
     ClientJoined,
     ClientMessage,
-    Error,
-    ErrorCode,
     IceCandidate,
     Join,
     Joined,
     Leave,
     Left,
-    Limits,
     ListCameras,
     Offer,
     Ping,
@@ -46,80 +46,41 @@ from .messages import (
     RelayedIceCandidate,
     RelayedOffer,
     RequestStream,
-    ServerMessage,
     ViewerRequest,
-    Welcome,
     encode,
 )
-from .registry import Client, Peer, Registry, Room
+from .policy import Outcome, Policy
+from .registry import Client, Counts, Peer, Registry, Room
+from .timers import Clock
 
-PROBE_SECONDS: Final = 2.0
-"""How long the holder of a camera id has to answer when another camera claims it."""
+REQUEST_SECONDS: Final = 5.0
+"""How long a request for a camera stands: until then the camera is not asked again by the same viewer."""
 CLOSE_REPLACED: Final = 4409
-SERVER: Final = f"cctvsignal/{__version__}"
-"""What this server calls itself."""
-
-
-class Timer(Protocol):
-    """A call that is going to be made."""
-
-    def active(self) -> bool: ...
-    def cancel(self) -> None: ...
-
-
-class Clock(Protocol):
-    """The part of Twisted's IReactorTime that the hub needs."""
-
-    def seconds(self) -> float: ...
-    def callLater(self, delay: float, callable: Callable[..., Any], *args: object) -> Timer: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How much is going on, for health checks."""
-
-    connections: int
-    rooms: int
-    cameras: int
-
-
-@dataclass(eq=False, slots=True)
-class _Contest:
-    """Cameras that claim an id whose holder is being probed."""
-
-    timer: Timer
-    claims: dict[Client, Join] = field(default_factory=dict)
 
 
 class Hub:
     """Takes what clients do and hands out what others get to hear of it."""
 
-    def __init__(self, clock: Clock, limits: Limits) -> None:
+    def __init__(self, clock: Clock, policy: Policy) -> None:
         self._clock = clock
-        self._limits = limits
+        self._policy = policy
         self._registry = Registry()
-        self._contests: dict[Client, _Contest] = {}
-        """By the holder of the camera id."""
-        self._claims: dict[Client, Client] = {}
-        """By the claimant: the holder."""
+        self._contests = Contests(clock, self._replace)
         self._freed: deque[tuple[Client, Join]] = deque()
         """Claims whose camera id has become free in the course of the current call."""
+        answers = Answers(clock, policy)
+        self._is_new, self._answer, self._refuse = answers.is_new, answers.answer, answers.refuse
+        self._acknowledge, self._note, self._record = answers.acknowledge, answers.note, answers.record
+        self._admission = Admission(clock, policy, self._expel)
 
     # --- what a transport calls
 
-    def connect(self, peer: Peer) -> Client:
+    def connect(self, peer: Peer, identity: Identity = ANYONE, address: str = "") -> Client:
         """A client has connected: it gets its id and its `welcome`."""
-        client = Client(str(uuid.uuid4()), peer)
+        client = Client(str(uuid.uuid4()), peer, identity, address, self._clock.seconds())
         self._registry.add(client)
-        welcome = Welcome(
-            client_id=client.id,
-            protocol=PROTOCOL_VERSION,
-            server=SERVER,
-            ice_servers=[],
-            authenticated=False,
-            limits=self._limits,
-        )
-        peer.send(encode(welcome))
+        peer.send(encode(self._admission.begin(client)))
+        self._record("connected", client, role=None if identity is NOBODY else identity.role)
         return client
 
     def receive(self, client: Client, message: AnyClientMessage) -> None:
@@ -127,38 +88,81 @@ class Hub:
         if client.id not in self._registry.clients:
             return
         if message.request_id is None or self._is_new(client, message, message.request_id):
-            _HANDLERS[type(message)](self, client, message)
+            forbidden = refusal(client.identity, message)
+            if forbidden is not None and not isinstance(message, Auth):
+                self._refuse(client, message, *forbidden)
+            else:
+                _HANDLERS[type(message)](self, client, message)
             if self._freed:
                 self._settle_claims()
 
     def pong(self, client: Client) -> None:
         """A client has given the sign of life it was asked for."""
-        for claimant, join in self._end_contest(client):
+        for claimant, join in self._contests.end(client):
             text = f"Another camera is in room {join.room} as {join.camera_id}, and it is alive."
             self._refuse(claimant, join, "cameraIdInUse", text)
 
     def disconnect(self, client: Client) -> None:
         """The connection of a client is over. A second call does nothing."""
         if client.id in self._registry.clients:
-            self._withdraw_claim(client)
+            self._contests.withdraw(client)
             self._leave_room(client)
             self._registry.remove(client)
+            self._admission.end(client)
+            self._record("disconnected", client, seconds=round(self._clock.seconds() - client.since, 3))
             self._settle_claims()
+
+    def client(self, client_id: str) -> Client | None:
+        """The client of this id, if it is connected."""
+        return self._registry.clients.get(client_id)
+
+    def revoke(self, is_revoked: Callable[[Identity], bool]) -> None:
+        """Close the connections of all whose token is no good any more."""
+        for client in list(self._registry.clients.values()):
+            if is_revoked(client.identity):
+                self._expel(client, CLOSE_UNAUTHORIZED, "your token was revoked")
 
     def counts(self) -> Counts:
         """How many connections, rooms and cameras there are."""
-        rooms = self._registry.rooms
-        cameras = sum(len(room.cameras) for room in rooms.values())
-        return Counts(len(self._registry.clients), len(rooms), cameras)
+        return self._registry.counts()
+
+    # --- who is who
+
+    def _authenticate(self, client: Client, auth: Auth) -> None:
+        self._policy.authenticate(auth.token, partial(self._authenticated, client, auth))
+
+    def _authenticated(self, client: Client, auth: Auth, outcome: Outcome) -> None:
+        if client.id not in self._registry.clients:
+            return
+        if isinstance(outcome, Unauthorized):
+            self._refuse(client, auth, "unauthorized", str(outcome))
+        elif isinstance(outcome, CannotSay):
+            self._refuse(client, auth, "serverBusy", "Tokens cannot be checked at the moment: try again.")
+        elif client.room is not None and not client.identity.grants_the_same(outcome):
+            text = "This token is for something else than the one before: leave the room first."
+            self._refuse(client, auth, "forbidden", text)
+        else:
+            # What it claims was claimed with the rights that it had before.
+            self._contests.withdraw(client)
+            self._admission.become(client, outcome)
+            self._note(client, auth, outcome.role)
+            self._answer(client, auth, Authenticated(auth.request_id))
+
+    def _expel(self, client: Client, code: int, why: str) -> None:
+        self._record("closed", client, code=code, reason=why)
+        client.peer.close(code, why)
+        self.disconnect(client)
 
     # --- rooms
 
     def _join(self, client: Client, join: Join) -> None:
         holder = self._holder(join)
-        if holder is not None and holder is not client:
-            self._claim(client, join, holder)
+        if not self._may_be(client, join, holder):
             return
-        self._withdraw_claim(client)
+        if holder is not None and holder is not client:
+            self._contests.claim(client, join, holder)
+            return
+        self._contests.withdraw(client)
         room = client.room
         if (
             room is not None
@@ -167,10 +171,33 @@ class Hub:
             and client.camera_id == join.camera_id
         ):
             client.meta, client.max_viewers = join.meta, join.max_viewers
+            self._pin(join)
             self._answer(client, join, Joined(room.name, join.request_id))
             self._tell_cameras(client, room)
         else:
             self._enter(client, join)
+
+    def _may_be(self, client: Client, join: Join, holder: Client | None) -> bool:
+        """Whether there is place for the client, and the camera id is not somebody else's for ever."""
+        room, policy = self._registry.rooms.get(join.room or ""), self._policy
+        if join.camera_id is not None and holder is not client:
+            if not policy.device_keys.admits(join.room or "", join.camera_id, join.device_key):
+                text = (
+                    f"The id {join.camera_id} belongs to another device: use its deviceKey, or another id."
+                )
+                self._refuse(client, join, "forbidden", text)
+                return False
+            if room is not None and holder is None and 0 < policy.max_cameras <= len(room.cameras):
+                self._refuse(client, join, "roomFull", f"A room has at most {policy.max_cameras} cameras.")
+                return False
+        if room is not None and client.room is not room and 0 < policy.max_members <= len(room.members):
+            self._refuse(client, join, "roomFull", f"A room has at most {policy.max_members} members.")
+            return False
+        return True
+
+    def _pin(self, join: Join) -> None:
+        if join.camera_id is not None and join.device_key is not None:
+            self._policy.device_keys.pin(join.room or "", join.camera_id, join.device_key)
 
     def _enter(self, client: Client, join: Join) -> None:
         assert join.room is not None
@@ -184,18 +211,22 @@ class Hub:
         entered = [encode(ClientJoined(client.id, join.device_type, join.camera_id, join.meta))]
         if join.camera_id is not None:
             self._registry.hold_camera(client, join.camera_id)
+            self._pin(join)
             entered.append(encode(CameraAvailable(join.camera_id, client.id, join.meta)))
+        self._note(client, join, "joined")
         self._answer(client, join, Joined(room.name, join.request_id))
-        self._tell_others(room, client, *entered)
+        self._admission.offer_relays(client)
+        self._tell_others(room, client, join.camera_id, *entered)
         self._tell_cameras(client, room)
 
     def _tell_cameras(self, client: Client, room: Room) -> None:
         if client.device_type == "viewer":
             for camera_id, camera in room.cameras.items():
-                client.peer.send(encode(CameraAvailable(camera_id, camera.id, camera.meta)))
+                if client.identity.may_view(camera_id):
+                    client.peer.send(encode(CameraAvailable(camera_id, camera.id, camera.meta)))
 
     def _leave(self, client: Client, leave: Leave) -> None:
-        self._withdraw_claim(client)
+        self._contests.withdraw(client)
         if client.room is None:
             self._refuse(client, leave, "notJoined", "You are in no room.")
         else:
@@ -203,18 +234,19 @@ class Hub:
             self._answer(client, leave, Left(leave.request_id))
 
     def _leave_room(self, client: Client) -> None:
-        room = client.room
+        room, camera_id = client.room, client.camera_id
         if room is not None:
             self._stop_being_camera(client)
             self._registry.exit(client)
-            self._tell_others(room, client, encode(ClientDisconnected(client.id)))
+            self._record("left", client, room=room.name, camera=camera_id)
+            self._tell_others(room, client, camera_id, encode(ClientDisconnected(client.id)))
 
     def _stop_being_camera(self, client: Client) -> None:
         room, camera_id = client.room, client.camera_id
         if room is not None and camera_id is not None:
             self._registry.release_camera(client)
-            self._tell_others(room, client, encode(CameraUnavailable(camera_id, client.id)))
-            self._freed.extend(self._end_contest(client))
+            self._tell_others(room, client, camera_id, encode(CameraUnavailable(camera_id, client.id)))
+            self._freed.extend(self._contests.end(client))
 
     # --- two cameras, one id
 
@@ -223,37 +255,6 @@ class Hub:
         if room is None or join.camera_id is None:
             return None
         return room.cameras.get(join.camera_id)
-
-    def _claim(self, client: Client, join: Join, holder: Client) -> None:
-        # Whoever asks again while the probe is under way keeps its place and does not prolong it.
-        if self._claims.get(client) is not holder:
-            self._withdraw_claim(client)
-        contest = self._contests.get(holder)
-        if contest is None:
-            timer = self._clock.callLater(PROBE_SECONDS, self._replace, holder)
-            contest = self._contests[holder] = _Contest(timer)
-            holder.peer.ping()
-        contest.claims[client] = join
-        self._claims[client] = holder
-
-    def _withdraw_claim(self, client: Client) -> None:
-        holder = self._claims.pop(client, None)
-        if holder is not None:
-            contest = self._contests[holder]
-            del contest.claims[client]
-            if not contest.claims:
-                self._end_contest(holder)
-
-    def _end_contest(self, holder: Client) -> Iterable[tuple[Client, Join]]:
-        """Whoever claims the id of this holder, in the order they came; they claim it no longer."""
-        contest = self._contests.pop(holder, None)
-        if contest is None:
-            return ()
-        if contest.timer.active():
-            contest.timer.cancel()
-        for claimant in contest.claims:
-            del self._claims[claimant]
-        return contest.claims.items()
 
     def _replace(self, holder: Client) -> None:
         holder.peer.close(CLOSE_REPLACED, "replaced by a newer connection of the same camera")
@@ -276,7 +277,7 @@ class Hub:
             self._refuse(client, message, "notJoined", "Join a room before you send to its members.")
             return
         receiver = room.members.get(message.target)
-        if receiver is None:
+        if receiver is None or not _may_meet(client, receiver):
             self._refuse(client, message, "peerNotFound", "There is no such client in your room.")
             return
         if isinstance(message, IceCandidate):
@@ -290,6 +291,7 @@ class Hub:
         else:
             self._registry.end_session(client, receiver)
             self._registry.end_session(receiver, client)
+            self._record("ended", client, room=room.name, peer=receiver.id)
             frame = encode(RelayedBye(client.id, message.reason))
         receiver.peer.send(frame)
         if message.ack:
@@ -301,12 +303,16 @@ class Hub:
             self._refuse(client, request, "notJoined", "Join a room before you ask for its cameras.")
             return
         camera = room.cameras.get(request.camera_id)
-        if camera is None:
+        if camera is None or not client.identity.may_view(request.camera_id):
+            self._note(client, request, "cameraNotFound")
             self._answer(client, request, CameraNotFound(request.camera_id, request.request_id))
             return
-        if not self._admit(camera, client, request):
-            return
-        camera.peer.send(encode(ViewerRequest(client.id, request.request_id or str(uuid.uuid4()))))
+        now, asked = self._clock.seconds(), client.watching.get(camera)
+        if asked is None or now - asked >= REQUEST_SECONDS:
+            if not self._admit(camera, client, request, now):
+                return
+            self._note(client, request, "requested")
+            camera.peer.send(encode(ViewerRequest(client.id, request.request_id or str(uuid.uuid4()))))
         if request.ack:
             self._acknowledge(client, request)
 
@@ -318,13 +324,15 @@ class Hub:
             return self._admit(receiver, sender, offer)
         return True
 
-    def _admit(self, camera: Client, viewer: Client, message: ClientMessage) -> bool:
+    def _admit(
+        self, camera: Client, viewer: Client, message: ClientMessage, asked: float | None = None
+    ) -> bool:
         """Start the session that a viewer asks for; false: the camera has no place for it."""
         most, viewers = camera.max_viewers, camera.viewers
         if most is not None and viewer not in viewers and len(viewers) >= most:
             self._refuse(viewer, message, "cameraBusy", f"Camera {camera.camera_id} has all its viewers.")
             return False
-        self._registry.start_session(camera, viewer)
+        self._registry.start_session(camera, viewer, asked)
         return True
 
     # --- questions
@@ -336,51 +344,29 @@ class Hub:
         cameras = [
             CameraInfo(camera_id, camera.id, len(camera.viewers), camera.meta)
             for camera_id, camera in client.room.cameras.items()
+            if client.identity.may_view(camera_id)
         ]
         self._answer(client, request, Cameras(cameras, request.request_id))
 
     def _ping(self, client: Client, ping: Ping) -> None:
         self._answer(client, ping, Pong(ping.data, ping.request_id))
 
-    # --- answers
-
-    def _is_new(self, client: Client, message: ClientMessage, request_id: str) -> bool:
-        """Whether this message is to be carried out; a repetition gets its answer again."""
-        content = encode(message)
-        before = client.repetitions.before(request_id, content, self._clock.seconds())
-        if before is None:
-            return True
-        if before.has_content(content):
-            for frame in before.answers:
-                client.peer.send(frame)
-        else:
-            text = "This requestId was used for another message a short time ago."
-            client.peer.send(encode(_error(message, "invalidMessage", text)))
-        return False
-
-    def _answer(self, client: Client, message: ClientMessage, answer: ServerMessage) -> None:
-        frame = encode(answer)
-        if message.request_id is not None:
-            client.repetitions.answered(message.request_id, frame)
-        client.peer.send(frame)
-
-    def _refuse(self, client: Client, message: ClientMessage, code: ErrorCode, text: str) -> None:
-        self._answer(client, message, _error(message, code, text))
-
-    def _acknowledge(self, client: Client, message: ClientMessage) -> None:
-        assert message.request_id is not None
-        self._answer(client, message, Ack(message.request_id))
-
     @staticmethod
-    def _tell_others(room: Room, client: Client, *frames: bytes) -> None:
+    def _tell_others(room: Room, client: Client, camera_id: str | None, *frames: bytes) -> None:
+        """Tell the others of a client which is, or was, this camera."""
         for member in tuple(room.members.values()):
-            if member is not client:
+            if member is not client and (camera_id is None or member.identity.may_view(camera_id)):
                 for frame in frames:
                     member.peer.send(frame)
 
 
-def _error(message: ClientMessage, code: ErrorCode, text: str) -> Error:
-    return Error(code, text, message.request_id, str(message.__struct_config__.tag))
+def _may_meet(one: Client, other: Client) -> bool:
+    """Whether both may know of each other."""
+    if one.identity.sees_all and other.identity.sees_all:
+        return True
+    return (other.camera_id is None or one.identity.may_view(other.camera_id)) and (
+        one.camera_id is None or other.identity.may_view(one.camera_id)
+    )
 
 
 _HANDLERS: Final[Mapping[type[ClientMessage], Callable[[Hub, Client, Any], None]]] = {
@@ -393,4 +379,5 @@ _HANDLERS: Final[Mapping[type[ClientMessage], Callable[[Hub, Client, Any], None]
     RequestStream: Hub._request_stream,
     ListCameras: Hub._list_cameras,
     Ping: Hub._ping,
+    Auth: Hub._authenticate,
 }

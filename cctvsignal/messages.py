@@ -7,12 +7,13 @@ lengths, names); `encode` turns a message of the server into a text frame. SDP a
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
+from typing import Annotated, Final, Literal, TypeAlias, cast, get_args
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from .validation import check_object, clean_name, nests_deeper
+from .explanation import RequestId, explain
+from .validation import check_numbers, check_object, clean_name, nests_deeper
 
 encode = msgspec.json.Encoder().encode  # One message -> the payload of one text frame.
 
@@ -38,15 +39,16 @@ ErrorCode: TypeAlias = Literal[
     "serverBusy",
 ]
 CameraMeta: TypeAlias = dict[str, object]
-RequestId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class ProtocolError(Exception):
     """A frame that breaks docs/protocol.md; `answer` is the `error` message its sender gets."""
 
-    def __init__(self, code: ErrorCode, message: str, *request_id_and_ref: str | None) -> None:
+    def __init__(
+        self, code: str, message: str, request_id: str | None = None, ref: str | None = None
+    ) -> None:
         super().__init__(message)
-        self.answer = Error(code, message, *request_id_and_ref)
+        self.answer = Error(cast(ErrorCode, code), message, request_id, ref)
 
 
 # --- client -> server -------------------------------------------------------------------------------
@@ -59,13 +61,14 @@ class ClientMessage(Struct, tag_field="type", rename="camel", omit_defaults=True
 
 
 class Join(ClientMessage, tag="join"):
-    """Enter a room, leaving the one before (section 1; `meta` and `maxViewers`: section 2.4)."""
+    """Enter a room, leaving the one before (section 1; what else it may carry: section 2.4)."""
 
     room: str | None = None
     device_type: DeviceType | None = None
     camera_id: str | None = None
     meta: CameraMeta | None = None
     max_viewers: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    device_key: Annotated[str, Meta(min_length=16, max_length=256)] | None = None
 
     def __post_init__(self) -> None:
         self.room = clean_name(self.room, "room") if self.room and self.room.strip() else DEFAULT_ROOM
@@ -76,8 +79,10 @@ class Join(ClientMessage, tag="join"):
             raise ValueError("a camera needs a cameraId")
         else:
             self.camera_id = clean_name(self.camera_id, "cameraId")
-        if self.meta is not None and len(encode(self.meta)) > MAX_META_BYTES:
-            raise ValueError(f"meta is longer than {MAX_META_BYTES} bytes of JSON")
+        if self.meta is not None:
+            check_numbers(self.meta, "meta")
+            if len(encode(self.meta)) > MAX_META_BYTES:
+                raise ValueError(f"meta is longer than {MAX_META_BYTES} bytes of JSON")
 
 
 class AcknowledgedMessage(ClientMessage):
@@ -152,8 +157,14 @@ class Ping(ClientMessage, tag="ping"):
     data: Annotated[str, Meta(max_length=125)] | None = None
 
 
+class Auth(ClientMessage, tag="auth", kw_only=True):
+    """Who this is, from a client that cannot set a header or a query (section 2.4)."""
+
+    token: Annotated[str, Meta(min_length=1, max_length=8192)]
+
+
 Relayed: TypeAlias = Offer | Answer | IceCandidate | Bye
-AnyClientMessage: TypeAlias = Join | Relayed | RequestStream | Leave | ListCameras | Ping
+AnyClientMessage: TypeAlias = Join | Relayed | RequestStream | Leave | ListCameras | Ping | Auth
 
 
 # --- server -> client -------------------------------------------------------------------------------
@@ -187,6 +198,18 @@ class Welcome(ServerMessage, tag="welcome"):
     ice_servers: list[IceServer]
     authenticated: bool
     limits: Limits
+
+
+class Authenticated(ServerMessage, tag="authenticated"):
+    """Answer to `auth` (section 2.4)."""
+
+    request_id: str | None = None
+
+
+class IceServers(ServerMessage, tag="iceServers"):
+    """The servers to use from now on, instead of those of `welcome` (section 2.1)."""
+
+    ice_servers: list[IceServer]
 
 
 class Joined(ServerMessage, tag="joined"):
@@ -310,10 +333,14 @@ class Error(ServerMessage, tag="error"):
     message: str
     request_id: str | None = None
     ref: str | None = None
+    retry_after: float | None = None
+    """Seconds."""
 
 
 AnyServerMessage: TypeAlias = (
     Welcome
+    | Authenticated
+    | IceServers
     | Joined
     | Left
     | ClientJoined
@@ -347,7 +374,7 @@ def decode(frame: bytes) -> AnyClientMessage:
     try:
         return _client_decoder.decode(frame)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _explain(frame, error) from None
+        raise ProtocolError(*explain(frame, error, CLIENT_MESSAGE_TYPES)) from None
 
 
 def decode_server(frame: bytes) -> AnyServerMessage:
@@ -356,39 +383,6 @@ def decode_server(frame: bytes) -> AnyServerMessage:
     Raises `msgspec.DecodeError`: a `ValidationError` for what this version does not know and ignores.
     """
     return _server_decoder.decode(frame)
-
-
-class _Envelope(Struct, rename="camel"):
-    type: Raw = Raw(b"")
-    request_id: Raw = Raw(b"")
-
-
-def _explain(frame: bytes, error: Exception) -> ProtocolError:
-    """What is wrong with a frame, with all that its sender may want to know."""
-    try:
-        # The decoder stops at the first thing that is wrong; what follows may not even be JSON.
-        msgspec.json.decode(frame, type=Raw)
-        envelope = msgspec.json.decode(frame, type=_Envelope)
-    except msgspec.ValidationError:
-        return ProtocolError("invalidMessage", "A message must be one JSON object.")
-    except (msgspec.DecodeError, UnicodeDecodeError) as malformed:
-        return ProtocolError("invalidJson", f"The message is not valid JSON: {malformed}.")
-    kind, request_id = _text(envelope.type, str), _text(envelope.request_id, RequestId)
-    if not bytes(envelope.type):
-        return ProtocolError("unknownType", "The message has no type.", request_id)
-    if kind is None:
-        return ProtocolError("invalidMessage", "The type of a message must be a string.", request_id)
-    if kind not in CLIENT_MESSAGE_TYPES:
-        text = f"There is no message of type {kind[:64]!r}."
-        return ProtocolError("unknownType", text, request_id, kind[:64])
-    return ProtocolError("invalidMessage", f"In {kind}: {error}.", request_id, kind)
-
-
-def _text(value: Raw, kind: Any) -> str | None:
-    try:
-        return str(msgspec.json.decode(value, type=kind))
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
 
 
 def _types(*kinds: type[Struct]) -> frozenset[str]:

@@ -6,143 +6,17 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from twisted.internet.endpoints import serverFromString
 from twisted.python import usage
 
 from . import __version__
-from .logs import LOG_FORMATS, LOG_LEVELS
+from .limits import Limits
+from .settings import SETTINGS, Setting
 
 PACKAGE: Final = Path(__file__).parent
 REPOSITORY: Final = PACKAGE.parent
-
-
-def _whole_number(what: str, least: int, most: int) -> Callable[[str], int]:
-    def convert(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
-            raise ValueError(f"{what} from {least} to {most}")
-        return int(text)
-
-    return convert
-
-
-def _endpoints(text: str) -> list[str]:
-    from twisted.internet import reactor
-
-    endpoints = text.split()
-    for endpoint in endpoints:
-        try:
-            serverFromString(reactor, endpoint)
-        except Exception as error:  # Each kind of endpoint has its own parser with its own exceptions.
-            raise ValueError(f"{endpoint} is no endpoint such as tcp:8080 ({error})") from None
-    return endpoints
-
-
-def _directory(text: str) -> Path:
-    path = Path(text)
-    try:
-        next(path.iterdir(), None)
-    except OSError as error:
-        raise ValueError(f"this directory cannot be read: {error.strerror}") from None
-    return path.resolve()
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def choose(text: str) -> str:
-        if text not in choices:
-            raise ValueError(f"choose one of {', '.join(choices)}")
-        return text
-
-    return choose
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1
-    if not 0 <= seconds <= 86400:
-        raise ValueError("a time is a number of seconds from 0 to 86400")
-    return seconds
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One option: its name, its environment variable and what its value must be."""
-
-    name: str
-    variable: str
-    default: str
-    convert: Callable[[str], Any]
-    help: str
-    short: str | None = None
-
-    @property
-    def explanation(self) -> str:
-        """What --help says of it."""
-        return f"{self.help} [default: {self.default or 'none'}; environment: {self.variable}]"
-
-
-SETTINGS: Final = (
-    Setting(
-        "port",
-        "PORT",
-        "8080",
-        _whole_number("a port is a number", 0, 65535),
-        "The port to listen on, on all addresses.",
-        "p",
-    ),
-    Setting(
-        "listen",
-        "CCTVSIGNAL_LISTEN",
-        "",
-        _endpoints,
-        "A Twisted server endpoint to listen on instead of --port, such as tcp:8080:interface=127.0.0.1 or "
-        "unix:/run/cctvsignal.sock. Repeatable; several in the variable are separated by spaces.",
-    ),
-    Setting(
-        "web-dir", "CCTVSIGNAL_WEB_DIR", "", _directory, "A directory to serve instead of the web app."
-    ),
-    Setting("log-format", "CCTVSIGNAL_LOG_FORMAT", "text", _one_of(*LOG_FORMATS), "text or json."),
-    Setting(
-        "log-level",
-        "CCTVSIGNAL_LOG_LEVEL",
-        "info",
-        _one_of(*LOG_LEVELS),
-        f"One of {', '.join(LOG_LEVELS)}.",
-    ),
-    Setting(
-        "max-message-bytes",
-        "CCTVSIGNAL_MAX_MESSAGE_BYTES",
-        "65536",
-        _whole_number("a size is a number of bytes", 1024, 16 * 1024 * 1024),
-        "The longest message that a client may send.",
-    ),
-    Setting(
-        "ping-interval",
-        "CCTVSIGNAL_PING_INTERVAL",
-        "20",
-        _seconds,
-        "Seconds between the pings that each client gets; 0 for none.",
-    ),
-    Setting(
-        "ping-timeout",
-        "CCTVSIGNAL_PING_TIMEOUT",
-        "10",
-        _seconds,
-        "Seconds that a client has to answer a ping before it counts as gone.",
-    ),
-    Setting(
-        "handshake-timeout",
-        "CCTVSIGNAL_HANDSHAKE_TIMEOUT",
-        "10",
-        _seconds,
-        "Seconds that a client has to send its request.",
-    ),
-)
 
 
 class Options(usage.Options):
@@ -156,29 +30,20 @@ class Options(usage.Options):
     longdesc = (
         "A WebRTC signaling server for CCTV: cameras and viewers meet in rooms. Each option can also be "
         "given by the environment variable named beside it; the command line wins. Under twistd, its own "
-        "--logfile, --syslog and --logger take the place of --log-format and --log-level."
+        "--logfile, --syslog and --logger take the place of --log-format and --log-level. "
+        "A limit of 0 is none. There are commands, too: cctvsignal token, keygen and cameras."
     )
     optParameters = [  # noqa: RUF012
-        [
-            setting.name,
-            setting.short,
-            None,
-            setting.explanation,
-        ]
+        [setting.name, setting.short, None, setting.explanation]
         for setting in SETTINGS
-        if setting.name != "listen"
+        if setting.kind == "single"
     ]
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self._environment = os.environ if environment is None else environment
-        self["listen"] = None
-
-    def opt_listen(self, endpoint: str) -> None:
-        # usage.Options shows the text below as the help of --listen.
-        self["listen"] = f"{self['listen'] or ''} {endpoint}"
-
-    opt_listen.__doc__ = next(setting.explanation for setting in SETTINGS if setting.name == "listen")
+        for setting in SETTINGS:
+            self.setdefault(setting.name, None)
 
     def opt_version(self) -> None:
         """Show the version and exit."""
@@ -193,23 +58,70 @@ class Options(usage.Options):
 
     def postOptions(self) -> None:
         for setting in SETTINGS:
-            source, text = f"--{setting.name}", self[setting.name]
-            if text is None and self._environment.get(setting.variable):
-                source, text = setting.variable, self._environment[setting.variable]
-            if text is None:
-                text = setting.default
-            if not text:
-                self[setting.name] = None
-                continue
-            try:
-                self[setting.name] = setting.convert(text)
-            except ValueError as error:
-                raise usage.UsageError(f"{source}={text.strip()}: {error}") from None
+            self[setting.name] = self.value_of(setting, self[setting.name])
+        self._check_together()
+
+    def value_of(self, setting: Setting, text: str | None = None) -> object:
+        """The value of a setting: from the command line, the environment, or its default.
+
+        Raises `usage.UsageError`.
+        """
+        source = f"--{setting.name}"
+        if text is None and self._environment.get(setting.variable):
+            source, text = setting.variable, self._environment[setting.variable]
+        if text is None:
+            text = setting.default
+        if not text:
+            return None
+        try:
+            return setting.convert(text)
+        except ValueError as error:
+            shown = "..." if setting.is_secret else text.strip()
+            raise usage.UsageError(f"{source}={shown}: {error}") from None
+
+    def _check_together(self) -> None:
+        pairs = [("tls-cert", "tls-key"), ("tls-key", "tls-cert"), ("redirect-http", "tls-cert")]
+        pairs += [("turn-username", "turn-password"), ("turn-password", "turn-username")]
+        pairs += [("turn-secret", "turn"), ("turn-username", "turn")]
+        for one, other in pairs:
+            if self[one] is not None and self[other] is None:
+                raise usage.UsageError(f"--{one} needs --{other} beside it")
+        if self["turn"] and self["turn-secret"] is None and self["turn-username"] is None:
+            raise usage.UsageError("--turn needs --turn-secret, or --turn-username and --turn-password")
+        if self["auth-webhook"] and (self["auth-secret"] or self["auth-keys"]):
+            raise usage.UsageError("--auth-webhook takes the place of --auth-secret and --auth-keys")
+        if self["auth-revoked"] and not self.wants_tokens:
+            raise usage.UsageError("--auth-revoked needs --auth-secret, --auth-keys or --auth-webhook")
+
+    @property
+    def wants_tokens(self) -> bool:
+        """Whether authentication is on."""
+        return bool(self["auth-secret"] or self["auth-keys"] or self["auth-webhook"])
+
+    @property
+    def limits(self) -> Limits:
+        """How much one connection or address may do."""
+        if self["no-limits"]:
+            return Limits()
+        return Limits(
+            messages=self["limit-messages"],
+            candidates=self["limit-candidates"],
+            message_bytes=self["limit-bytes"],
+            joins=self["limit-joins"],
+            connects=self["limit-connects"],
+            connections_per_address=self["max-connections-per-address"],
+            connections=self["max-connections"],
+        )
 
     @property
     def endpoints(self) -> list[str]:
         """The endpoints to listen on, as Twisted endpoint strings."""
         return self["listen"] or _all_addresses(self["port"])
+
+    @property
+    def redirect_endpoints(self) -> list[str]:
+        """Where plain HTTP is sent on to HTTPS."""
+        return [] if self["redirect-http"] is None else _all_addresses(self["redirect-http"])
 
     @property
     def web_directory(self) -> Path:
@@ -229,6 +141,38 @@ class Options(usage.Options):
             return False
         own_log = any(twistd.get(name) for name in ("logfile", "syslog", "logger"))
         return own_log or not twistd.get("nodaemon")
+
+
+def _add(setting: Setting) -> Callable[[Options, str], None]:
+    def add(self: Options, value: str) -> None:
+        self[setting.name] = f"{self[setting.name] or ''} {value}"
+
+    return add
+
+
+def _switch_on(setting: Setting) -> Callable[[Options], None]:
+    def switch_on(self: Options) -> None:
+        self[setting.name] = "yes"
+
+    return switch_on
+
+
+# usage.Options knows an option that is repeated, or that has no value, by a method of its own, whose
+# docstring is the help.
+for _setting in SETTINGS:
+    if _setting.kind != "single":
+        _method = _add(_setting) if _setting.kind == "repeatable" else _switch_on(_setting)
+        _method.__doc__ = _setting.explanation
+        setattr(Options, f"opt_{_setting.name.replace('-', '_')}", _method)
+
+
+def from_environment(name: str) -> object:
+    """The value of one setting, from its environment variable alone; raises `SystemExit`."""
+    setting = next(setting for setting in SETTINGS if setting.name == name)
+    try:
+        return Options().value_of(setting)
+    except usage.UsageError as error:
+        raise SystemExit(f"cctvsignal: {error}") from None
 
 
 def _all_addresses(port: int) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from .access import ANYONE, Identity
 from .messages import CameraMeta, DeviceType
 from .repetition import Repetitions
 
@@ -34,6 +35,13 @@ class Client:
 
     id: str
     peer: Peer
+    identity: Identity = ANYONE
+    address: str = ""
+    """Where it comes from, as far as anybody knows."""
+    since: float = 0.0
+    """When it connected, in seconds of the hub's clock."""
+    has_relays: bool = False
+    """Whether it has been told of TURN servers."""
     room: Room | None = None
     device_type: DeviceType = "viewer"
     camera_id: str | None = None
@@ -42,8 +50,8 @@ class Client:
     max_viewers: int | None = None
     viewers: set[Client] = field(default_factory=set)
     """Who has a session with this camera."""
-    watching: set[Client] = field(default_factory=set)
-    """The cameras that this client has a session with."""
+    watching: dict[Client, float | None] = field(default_factory=dict)
+    """The cameras that this client has a session with; when it asked for one that has not answered yet."""
     repetitions: Repetitions = field(default_factory=Repetitions)
 
 
@@ -58,12 +66,26 @@ class Room:
     """By camera id."""
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much is going on, for health checks."""
+
+    connections: int
+    rooms: int
+    cameras: int
+
+
 class Registry:
     """All clients and rooms of one server."""
 
     def __init__(self) -> None:
         self.clients: dict[str, Client] = {}
         self.rooms: dict[str, Room] = {}
+
+    def counts(self) -> Counts:
+        """How many connections, rooms and cameras there are."""
+        cameras = sum(len(room.cameras) for room in self.rooms.values())
+        return Counts(len(self.clients), len(self.rooms), cameras)
 
     def add(self, client: Client) -> None:
         """Enter a client that has just connected and is in no room."""
@@ -95,7 +117,7 @@ class Registry:
         del client.room.cameras[client.camera_id]
         client.camera_id = None
         for viewer in client.viewers:
-            viewer.watching.discard(client)
+            viewer.watching.pop(client, None)
         client.viewers.clear()
 
     def exit(self, client: Client) -> None:
@@ -110,12 +132,12 @@ class Registry:
             del self.rooms[room.name]
         client.room = None
 
-    def start_session(self, camera: Client, viewer: Client) -> None:
-        """`viewer` is from now on one of the camera's viewers."""
+    def start_session(self, camera: Client, viewer: Client, asked: float | None = None) -> None:
+        """`viewer` is from now on one of the camera's viewers; `asked`: and waits for it since then."""
         camera.viewers.add(viewer)
-        viewer.watching.add(camera)
+        viewer.watching[camera] = asked
 
     def end_session(self, camera: Client, viewer: Client) -> None:
         """`viewer` is one of the camera's viewers no longer, if it ever was."""
         camera.viewers.discard(viewer)
-        viewer.watching.discard(camera)
+        viewer.watching.pop(camera, None)

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Final
 
-from autobahn.twisted.resource import WebSocketResource
 from twisted.application.service import MultiService, Service
 from twisted.internet import defer
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorTime
+from twisted.internet.task import LoopingCall
 from twisted.logger import ILogObserver, Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.components import Componentized
 
 from . import __version__
-from .hub import SERVER, Hub
+from .assembly import assemble
+from .hub import Hub
 from .logs import make_observer
-from .messages import Limits
 from .options import Options
-from .site import make_site
-from .websocket import SignalingFactory
+from .redirect import ToHttps
+from .tls import ReloadedCertificate
+
+REVOCATION_SECONDS: Final = 2.0
+"""How often the list of those who must go is looked at."""
 
 
 class CannotStart(SystemExit, Exception):
@@ -37,10 +41,17 @@ class Listener(Service):
 
     log = Logger()
 
-    def __init__(self, reactor: object, description: str, factory: IProtocolFactory) -> None:
+    def __init__(
+        self,
+        reactor: object,
+        description: str,
+        factory: IProtocolFactory,
+        certificate: ReloadedCertificate | None = None,
+    ) -> None:
         self._description = description
         self._endpoint = serverFromString(reactor, description)
-        self._factory = factory
+        self._is_secure = certificate is not None or description.startswith("ssl:")
+        self._factory = factory if certificate is None else TLSMemoryBIOFactory(certificate, False, factory)
         self.port: IListeningPort | None = None
 
     def privilegedStartService(self) -> None:
@@ -68,7 +79,7 @@ class Listener(Service):
 
     def _opened(self, port: IListeningPort) -> None:
         self.port = port
-        scheme = "https" if self._description.startswith("ssl:") else "http"
+        scheme = "https" if self._is_secure else "http"
         self.log.info("cctvsignal {version} is ready: {url}", version=__version__, url=_url(scheme, port))
 
 
@@ -82,28 +93,19 @@ class SignalingService(MultiService):
         self._options = options
         self._started: float | None = None
         self._reactor = reactor
-        self._hub = Hub(reactor, Limits(options["max-message-bytes"], messages_per_second=0))
-        self._websocket = SignalingFactory(
-            self._hub,
-            reactor,
-            server=SERVER,
-            max_message_bytes=options["max-message-bytes"],
-            ping_interval=options["ping-interval"],
-            ping_timeout=options["ping-timeout"],
-            handshake_timeout=options["handshake-timeout"],
-        )
-        site = make_site(
-            WebSocketResource(self._websocket),
-            reactor,
-            server=SERVER,
-            health=self._health,
-            web_dir=options.web_directory,
-            client_dir=options.client_directory,
-            handshake_timeout=options["handshake-timeout"],
-        )
-        self.listeners = [Listener(reactor, endpoint, site) for endpoint in options.endpoints]
+        try:
+            self._parts = parts = assemble(options, reactor, self._health)
+        except (OSError, ValueError) as error:
+            raise CannotStart(f"cctvsignal: {error}") from None
+        self.listeners = [
+            Listener(reactor, endpoint, parts.site, parts.certificate) for endpoint in options.endpoints
+        ]
+        to_https = parts.site_for(ToHttps(self._https_port))
+        self.listeners += [Listener(reactor, endpoint, to_https) for endpoint in options.redirect_endpoints]
         for listener in self.listeners:
             listener.setServiceParent(self)
+        self._revoking = LoopingCall(self._revoke)
+        self._revoking.clock = reactor
 
     def setServiceParent(self, parent: object) -> None:
         """Join an application; its log is from then on what the options say."""
@@ -118,20 +120,39 @@ class SignalingService(MultiService):
     def startService(self) -> None:
         self._started = self._reactor.seconds()
         super().startService()
-        self.log.warn("Authentication is off: whoever reaches this port can watch and can be a camera.")
+        if self._options.wants_tokens:
+            self.log.info("Authentication is on: clients need a token.")
+        else:
+            text = "Authentication is off: whoever reaches this port can watch and can be a camera."
+            self.log.warn(text)
+        if self._parts.revoked is not None:
+            self._revoking.start(REVOCATION_SECONDS)
 
     def stopService(self) -> defer.Deferred[None]:
         """Stop listening, then send the clients away with 1001 and wait for them."""
 
         async def stop() -> None:
+            if self._revoking.running:
+                self._revoking.stop()
             await super(SignalingService, self).stopService()
-            await self._websocket.drain()
+            await self._parts.websocket.drain()
+            for close in self._parts.closers:
+                close()
 
         return defer.Deferred.fromCoroutine(stop())
 
-    def _health(self) -> Mapping[str, object]:
+    def _revoke(self) -> None:
+        assert self._parts.revoked is not None
+        self._parts.hub.revoke(self._parts.revoked())
+
+    def _https_port(self) -> int:
+        port = self.listeners[0].port
+        address = None if port is None else port.getHost()
+        return address.port if isinstance(address, IPv4Address | IPv6Address) else 443
+
+    def _health(self, hub: Hub) -> dict[str, object]:
         uptime = 0 if self._started is None else self._reactor.seconds() - self._started
-        return {"version": __version__, "uptimeSeconds": round(uptime, 3), **asdict(self._hub.counts())}
+        return {"version": __version__, "uptimeSeconds": round(uptime, 3), **asdict(hub.counts())}
 
 
 def make_service(options: Options) -> SignalingService:

@@ -1,4 +1,4 @@
-"""The HTTP side of the port: `/health`, the web app as static files, and the hand-over of upgrades.
+"""The HTTP side of the port: `/health`, `/api`, the web app as static files, the hand-over of upgrades.
 
 Upgrades are recognised before Klein sees them: its routing would cost a third of the connection rate.
 """
@@ -6,13 +6,16 @@ Upgrades are recognised before Klein sees them: its routing would cost a third o
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, cast
 
 from klein import Klein
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITransport
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.iweb import IRequest
@@ -21,9 +24,17 @@ from twisted.web.server import Request, Site
 from twisted.web.static import File
 from zope.interface import implementer
 
+from .addresses import Origins, Proxies
+from .entrance import bearer
+from .gate import Gate, TooMany
+
 WEBSOCKET_PATHS: Final = (b"/", b"/ws")
+API_PATHS: Final = (b"/health", b"/api/ice-servers")
+"""What pages of other origins may read, if the owner lets them."""
 METHODS: Final = (b"GET", b"HEAD")
 UPGRADE_REQUIRED: Final = 426
+QUIET_SECONDS: Final = 60.0
+"""Between two lines about connections that are turned away."""
 MAX_BODY_BYTES: Final = 4096
 """Nothing is uploaded to this server."""
 SECURITY_HEADERS: Final = {
@@ -38,27 +49,45 @@ SECURITY_HEADERS: Final = {
 }
 
 
+IceServers = Callable[[str | None, str | None], Deferred[tuple[int, Mapping[str, object]]]]
+
+log = Logger()
+
+
 class WebApp:
-    """What a browser can GET."""
+    """What a browser can GET. `ice_servers` gets the token and the client id of a request, if any."""
 
     app = Klein()
     # A redirect to the "right" number of slashes would name whatever host the request names.
     app.url_map.merge_slashes = False
 
-    def __init__(self, health: Callable[[], Mapping[str, object]], web_dir: Path, client_dir: Path) -> None:
+    def __init__(
+        self,
+        health: Callable[[], Mapping[str, object]],
+        ice_servers: IceServers,
+        web_dir: Path,
+        client_dir: Path,
+    ) -> None:
         self._health = health
+        self._ice_servers = ice_servers
         self._web = StaticFile(str(web_dir))
         self._client = StaticFile(str(client_dir))
 
     @app.route("/health")
     def health(self, request: IRequest) -> bytes:
         """Whether the server is well, as JSON (docs/protocol.md, section 1)."""
-        request.setHeader(b"Content-Type", b"application/json")
-        request.setHeader(b"Cache-Control", b"no-store")
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        body = json.dumps({"status": "OK", "timestamp": now, **self._health()}).encode()
-        request.setHeader(b"Content-Length", b"%d" % len(body))
-        return body
+        return as_json(request, http.OK, {"status": "OK", "timestamp": now, **self._health()})
+
+    @app.route("/api/ice-servers")
+    async def ice_servers(self, request: Request) -> bytes:
+        """The STUN and TURN servers for a client, as JSON (docs/protocol.md, section 2.1)."""
+        token = bearer((request.getHeader(b"Authorization") or b"").decode("utf-8", "replace"))
+        client_id = request.args.get(b"clientId", [b""])[0].decode("utf-8", "replace")
+        status, found = await self._ice_servers(token, client_id or None)
+        if status == http.UNAUTHORIZED:
+            request.setHeader(b"WWW-Authenticate", b"Bearer")
+        return as_json(request, status, found)
 
     @app.route("/ws")
     def websocket_only(self, request: IRequest) -> bytes:
@@ -84,6 +113,16 @@ def plain_text(request: IRequest, status: int, text: str) -> bytes:
     body = f"{status} {text}\n".encode()
     request.setResponseCode(status, text.partition(":")[0].encode())
     request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+    request.setHeader(b"Content-Length", b"%d" % len(body))
+    return body
+
+
+def as_json(request: IRequest, status: int, found: Mapping[str, object]) -> bytes:
+    """Answer with JSON that nobody may keep."""
+    body = json.dumps(found).encode()
+    request.setResponseCode(status)
+    request.setHeader(b"Content-Type", b"application/json")
+    request.setHeader(b"Cache-Control", b"no-store")
     request.setHeader(b"Content-Length", b"%d" % len(body))
     return body
 
@@ -138,8 +177,9 @@ class Root:
 
     isLeaf = True
 
-    def __init__(self, websocket: IResource, web: IResource, server: str) -> None:
+    def __init__(self, websocket: IResource, web: IResource, server: str, origins: Origins) -> None:
         self._websocket = websocket
+        self._origins = origins
         self._web = web
         self._server = server.encode()
 
@@ -149,10 +189,27 @@ class Root:
         request.setHeader(b"Server", self._server)
         for name, value in SECURITY_HEADERS.items():
             request.setHeader(name, value)
+        if request.path in API_PATHS and self._let_origin_read(request):
+            return b""
         if request.method not in METHODS:
             request.setHeader(b"Allow", b", ".join(METHODS))
             return plain_text(request, http.NOT_ALLOWED, "Method Not Allowed")
         return cast("bytes | int", self._web.render(request))
+
+    def _let_origin_read(self, request: Request) -> bool:
+        """Say whether the page that asks may read the answer; true if that was all that it asked."""
+        request.setHeader(b"Vary", b"Origin")
+        origin = request.getHeader(b"Origin")
+        if origin is None or not self._origins.lists(origin.decode("ascii", "replace")):
+            return False
+        request.setHeader(b"Access-Control-Allow-Origin", origin)
+        if request.method != b"OPTIONS" or request.getHeader(b"Access-Control-Request-Method") is None:
+            return False
+        request.setHeader(b"Access-Control-Allow-Methods", b"GET")
+        request.setHeader(b"Access-Control-Allow-Headers", b"Authorization")
+        request.setHeader(b"Access-Control-Max-Age", b"600")
+        request.setResponseCode(http.NO_CONTENT)
+        return True
 
     def getChildWithDefault(self, name: bytes, request: Request) -> IResource:
         raise AssertionError("a leaf has no children")
@@ -182,7 +239,13 @@ class Channel(http.HTTPChannel):
     def connectionMade(self) -> None:
         self.site = self.factory
         super().connectionMade()
-        self._start_deadline()
+        try:
+            self.factory.enter(cast(ITransport, self.transport))
+        except TooMany as error:
+            retry_after = b"Retry-After: %d\r\n" % math.ceil(error.retry_after)
+            self._refuse(b"503 Service Unavailable", retry_after)
+        else:
+            self._start_deadline()
 
     def allHeadersReceived(self) -> None:
         self._stop_deadline()
@@ -204,12 +267,13 @@ class Channel(http.HTTPChannel):
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         self._stop_deadline()
+        self.factory.gate.leave(self.transport)
         super().connectionLost(reason)
 
-    def _refuse(self, status: bytes) -> None:
+    def _refuse(self, status: bytes, header: bytes = b"") -> None:
         if not self._refused:
             self._refused = True
-            answer = b"HTTP/1.1 " + status + b"\r\nConnection: close\r\n\r\n"
+            answer = b"HTTP/1.1 " + status + b"\r\n" + header + b"Connection: close\r\n\r\n"
             cast(ITransport, self.transport).write(answer)
             self.loseConnection()
 
@@ -231,28 +295,47 @@ class HandshakeSite(Site):
     requestFactory = HostlessRequest
     noisy = False
 
-    def __init__(self, root: IResource, reactor: IReactorTime, handshake_timeout: float) -> None:
+    def __init__(
+        self, root: IResource, reactor: IReactorTime, handshake_timeout: float, gate: Gate, proxies: Proxies
+    ) -> None:
         super().__init__(root, reactor=reactor, timeout=60)
+        self.gate = gate
+        self._proxies = proxies
+        self._quiet_until = 0.0
         self.reactor = reactor
         self.handshake_timeout = handshake_timeout
         self.displayTracebacks = False
+
+    def enter(self, transport: ITransport) -> None:
+        """Count a new connection; raises `TooMany`, and has the log say so once in a while."""
+        address = getattr(transport.getPeer(), "host", "")
+        try:
+            self.gate.enter(transport)
+            if not self._proxies.trusts(address):
+                self.gate.comes_from(transport, address)
+        except TooMany as error:
+            now = self.reactor.seconds()
+            if now >= self._quiet_until:
+                self._quiet_until = now + QUIET_SECONDS
+                log.warn("connections are turned away: {error}; proxies need --trusted-proxy", error=error)
+            raise
 
     def log(self, request: http.Request) -> None:
         """No access log: what matters is logged where it happens."""
 
 
-def make_site(
+def make_root(
     websocket: IResource,
-    reactor: IReactorTime,
     *,
     server: str,
+    origins: Origins,
     health: Callable[[], Mapping[str, object]],
+    ice_servers: IceServers,
     web_dir: Path,
     client_dir: Path,
-    handshake_timeout: float,
-) -> HandshakeSite:
-    """The factory of the server's port. `websocket` takes over the connection of an upgrade request;
+) -> Root:
+    """Everything on the server's port. `websocket` takes over the connection of an upgrade request;
     `server` is what the Server header says.
     """
-    web = WebApp(health, web_dir, client_dir).app.resource()
-    return HandshakeSite(Root(websocket, web, server), reactor, handshake_timeout)
+    web = WebApp(health, ice_servers, web_dir, client_dir).app.resource()
+    return Root(websocket, web, server, origins)

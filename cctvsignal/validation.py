@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import Final
 
 import msgspec
 
 MAX_NAME_LENGTH: Final = 128
+_LARGEST: Final = int(sys.float_info.max)
 
 _FORBIDDEN_IN_NAMES: Final = re.compile(
     # Control characters, line and paragraph separators, marks that turn the direction of text,
@@ -31,11 +33,24 @@ def clean_name(name: str, field: str) -> str:
 def check_object(payload: msgspec.Raw, field: str) -> None:
     """Raise `ValueError` for what is no object, or what other JSON parsers would read otherwise (1e999)."""
     try:
-        is_object = isinstance(msgspec.json.decode(payload), dict)
+        value = msgspec.json.decode(payload)
     except msgspec.MsgspecError as error:
         raise ValueError(f"{field} is not sound: {error}") from None
-    if not is_object:
+    if not isinstance(value, dict):
         raise ValueError(f"{field} must be an object")
+    check_numbers(value, field)
+
+
+def check_numbers(value: object, field: str) -> None:
+    """Raise `ValueError` for a whole number that others would read as infinite; nests as JSON may."""
+    if isinstance(value, dict):
+        for entry in value.values():
+            check_numbers(entry, field)
+    elif isinstance(value, list):
+        for entry in value:
+            check_numbers(entry, field)
+    elif isinstance(value, int) and abs(value) > _LARGEST:
+        raise ValueError(f"{field} has a number that is too large")
 
 
 def nests_deeper(frame: bytes, limit: int) -> bool:

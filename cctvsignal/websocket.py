@@ -1,22 +1,35 @@
 """Autobahn protocol and factory: frames of one connection to messages of the hub, and back. No rules.
 
 Autobahn owns the handshake, fragmentation, UTF-8, control frames and the closing handshake; what it leaves
-unbounded is bounded here: the size of a message, its number of fragments, and what a client does not read.
+unbounded is bounded here: the size of a message, its number of fragments, how many come in what time, and
+what a client does not read.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Final, cast
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
-from autobahn.websocket.types import ConnectionRequest
+from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.internet import defer
-from twisted.internet.interfaces import IConsumer, IDelayedCall, IPushProducer, IReactorTime, ITransport
+from twisted.internet.interfaces import (
+    IConsumer,
+    IDelayedCall,
+    IPushProducer,
+    IReactorTime,
+    ISSLTransport,
+    ITransport,
+)
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from .answers import error as error_answer
+from .entrance import Entrance, Turned, Visitor
 from .hub import Hub
-from .messages import ProtocolError, decode, encode
+from .limits import Buckets, Limits, Meter
+from .messages import AnyClientMessage, ProtocolError, decode, encode
 from .registry import Client
 
 MAX_FRAGMENTS: Final = 64
@@ -24,10 +37,14 @@ MAX_FRAGMENTS: Final = 64
 MAX_UNSENT_BYTES: Final = 1024 * 1024
 MAX_UNSENT_SECONDS: Final = 10.0
 """A client that leaves this much unread, or reads nothing for so long, is cut off."""
+MAX_UNSENT_IN_ALL: Final = 64 * 1024 * 1024
+"""What all of them together may leave unread."""
 DRAIN_BATCH: Final = 200
 """How many connections are told of the end in one turn of the reactor."""
 DRAIN_SECONDS: Final = 5.0
 """How long clients have to answer the close frame of a server that stops."""
+
+TOO_FAST: Final = "This comes too fast: it was not carried out. Wait before you send it again."
 
 log = Logger()
 
@@ -43,22 +60,40 @@ class SignalingProtocol(WebSocketServerProtocol):
 
     factory: SignalingFactory
     _client: Client | None = None
+    _visitor: Visitor | None = None
+    _meter: Meter
     _fragments = 0
     _unsent = 0
     _unsent_timer: IDelayedCall | None = None
 
     # --- what Autobahn calls
 
-    def onConnect(self, request: ConnectionRequest) -> None:
+    async def onConnect(self, request: ConnectionRequest) -> None:  # type: ignore[override]
         """The opening handshake is sound; there is no subprotocol to choose."""
+        transport = cast(ITransport, self.transport)
+        peer, secure = getattr(transport.getPeer(), "host", ""), ISSLTransport.providedBy(transport)
+        try:
+            self._visitor = await self.factory.entrance.admit(
+                transport, peer, secure, request.headers, request.params
+            )
+        except Turned as error:
+            self.factory.turned_away(peer, str(error))
+            raise ConnectionDeny(error.status, str(error)) from None
 
     def onOpen(self) -> None:
         # The HTTP channel is still registered as the transport's producer after the upgrade.
         consumer = cast(IConsumer, self.transport)
         consumer.unregisterProducer()
         consumer.registerProducer(self, True)
-        self.factory.connections.add(self)
-        self._client = self.factory.hub.connect(self)
+        factory, visitor = self.factory, self._visitor
+        assert visitor is not None
+        factory.connections.add(self)
+        self._meter = Meter(factory.limits, factory.joins)
+        if visitor.close_code is not None:
+            factory.turned_away(visitor.address, visitor.reason)
+            self.close(visitor.close_code, visitor.reason)
+            return
+        self._client = factory.hub.connect(self, visitor.identity, visitor.address)
         log.debug("{client} connected from {peer}", client=self._client.id, peer=self.peer)
 
     def onMessageBegin(self, isBinary: bool) -> None:
@@ -83,12 +118,24 @@ class SignalingProtocol(WebSocketServerProtocol):
         try:
             message = decode(payload)
         except ProtocolError as error:
-            self.send(encode(error.answer))
+            if self._may_go_on(client, None, len(payload)):
+                self.send(encode(error.answer))
         else:
-            self.factory.hub.receive(client, message)
+            if self._may_go_on(client, message, len(payload)):
+                self.factory.hub.receive(client, message)
+
+    def onPing(self, payload: bytes) -> None:
+        if self._meter.control_frame(self.factory.reactor.seconds()):
+            self._fail(CLOSE_POLICY, "too many pings")
+        else:
+            super().onPing(payload)
 
     def onPong(self, payload: bytes) -> None:
-        if self._client is not None:
+        if self._client is None:
+            return
+        if self._meter.control_frame(self.factory.reactor.seconds()):
+            self._fail(CLOSE_POLICY, "too many pongs")
+        else:
             self.factory.hub.pong(self._client)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
@@ -99,11 +146,16 @@ class SignalingProtocol(WebSocketServerProtocol):
             log.debug("{client} is gone: {code} {reason}", client=client.id, code=code, reason=reason)
             self.factory.hub.disconnect(client)
 
+    def connectionLost(self, reason: Failure = Failure(ConnectionError())) -> None:  # noqa: B008
+        self.factory.entrance.leave(self.transport)
+        super().connectionLost(reason)
+
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         if self._unsent_timer is not None:
             self._unsent += len(data)
-            if self._unsent > MAX_UNSENT_BYTES:
-                self._cut_off(f"{MAX_UNSENT_BYTES} bytes unread")
+            self.factory.unsent += len(data)
+            if self._unsent > MAX_UNSENT_BYTES or self.factory.unsent > MAX_UNSENT_IN_ALL:
+                self._cut_off(f"{self._unsent} bytes unread")
                 return
         # Like dataReceived below, Autobahn's own formats a line for its log every time, wanted or not.
         cast(ITransport, self.transport).write(data)
@@ -159,7 +211,20 @@ class SignalingProtocol(WebSocketServerProtocol):
         self.wasNotCleanReason = why
         self.abort()
 
+    def _may_go_on(self, client: Client, message: AnyClientMessage | None, size: int) -> bool:
+        """Whether a message does not come too soon; if it does, its sender hears of it or is closed."""
+        now = self.factory.reactor.seconds()
+        wait = self._meter.message(message, size, client.identity.subject or client.address, now)
+        if not wait:
+            return True
+        if self._meter.is_out_of_patience:
+            self._fail(CLOSE_POLICY, "too many messages")
+        else:
+            self.send(encode(error_answer(message, "rateLimited", TOO_FAST, round(wait, 3))))
+        return False
+
     def _stop_unsent_timer(self) -> None:
+        self.factory.unsent -= self._unsent
         self._unsent = 0
         timer, self._unsent_timer = self._unsent_timer, None
         if timer is not None and timer.active():
@@ -169,8 +234,8 @@ class SignalingProtocol(WebSocketServerProtocol):
 class SignalingFactory(WebSocketServerFactory):
     """Makes the connections of one hub, and ends them.
 
-    `max_message_bytes` and `max_fragments`: 0 is no limit. Times are in seconds; a `ping_interval` of 0
-    means no heartbeat.
+    `refused` is told of the address of whoever was not let in, and why. `max_message_bytes` and
+    `max_fragments`: 0 is no limit. Times are in seconds; a `ping_interval` of 0 means no heartbeat.
     """
 
     protocol = SignalingProtocol  # type: ignore[assignment]
@@ -181,7 +246,10 @@ class SignalingFactory(WebSocketServerFactory):
         self,
         hub: Hub,
         reactor: IReactorTime,
+        entrance: Entrance,
+        limits: Limits,
         *,
+        refused: Sequence[Callable[[str, str], None]] = (),
         server: str,
         max_message_bytes: int,
         max_fragments: int = MAX_FRAGMENTS,
@@ -191,6 +259,12 @@ class SignalingFactory(WebSocketServerFactory):
     ) -> None:
         super().__init__(server=server, reactor=reactor)
         self.hub = hub
+        self.entrance = entrance
+        self.limits = limits
+        self.joins = Buckets()
+        self.unsent = 0
+        """How many bytes all clients together have not read, of those that do not read."""
+        self._refused = refused
         self.max_message_bytes = max_message_bytes
         self.max_fragments = max_fragments
         self.connections: set[SignalingProtocol] = set()
@@ -206,9 +280,15 @@ class SignalingFactory(WebSocketServerFactory):
             autoPingTimeout=ping_timeout,
             # Whoever sends, but never answers a ping, would live for ever.
             autoPingRestartOnAnyTraffic=False,
-            # Pages opened from a file have the origin "null", and plain clients may be such pages.
+            # The entrance looks at origins, by rules of its own.
             allowNullOrigin=True,
         )
+
+    def turned_away(self, address: str, reason: str) -> None:
+        """Somebody was not let in."""
+        log.info("{address} was not let in: {reason}", address=address, reason=reason)
+        for refused in self._refused:
+            refused(address, reason)
 
     def lost(self, connection: SignalingProtocol) -> None:
         """A connection is over."""

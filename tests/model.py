@@ -38,6 +38,8 @@ class Model:
         """All who are connected; cameras of a room in the order in which they became cameras."""
         self.sessions: list[tuple[Member, Member]] = []
         """(camera, viewer)"""
+        self.asked: dict[tuple[Member, Member], float] = {}
+        """(camera, viewer): when the viewer asked for a camera that has not offered anything since"""
         self.probes: list[tuple[float, Member]] = []
         """(when it has failed, who is probed)"""
         self.claims: list[tuple[Member, Message, Member]] = []
@@ -240,6 +242,7 @@ class Model:
             self.answer(sender, message, "ack")
 
     def start(self, camera: Member, viewer: Member) -> None:
+        self.asked.pop((camera, viewer), None)
         if (camera, viewer) not in self.sessions:
             self.sessions.append((camera, viewer))
 
@@ -269,10 +272,14 @@ class Model:
         camera = self.camera(sender.room, message["cameraId"])
         if camera is None:
             self.answer(sender, message, "cameraNotFound", cameraId=message["cameraId"])
+        elif (camera, sender) in self.sessions and self.now < self.asked.get((camera, sender), -9) + 5:
+            if message.get("ack"):
+                self.answer(sender, message, "ack")
         elif self.is_full(camera, sender):
             self.refuse(sender, message, "cameraBusy")
         else:
             self.start(camera, sender)
+            self.asked[camera, sender] = self.now
             request_id = message.get("requestId", SOME_TEXT)
             self.tell(camera, "viewerRequest", viewerId=sender.id, requestId=request_id)
             if message.get("ack"):

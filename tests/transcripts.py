@@ -17,7 +17,8 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from twisted.internet.task import Clock
 
 from cctvsignal.hub import Hub
-from cctvsignal.messages import Limits, ProtocolError, decode, encode
+from cctvsignal.messages import ProtocolError, decode, encode
+from cctvsignal.policy import Policy
 from cctvsignal.registry import Client
 
 DIRECTORY: Final = Path(__file__).parent / "protocol"
@@ -269,7 +270,7 @@ class MemoryWire:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.hub = Hub(self.clock, Limits(max_message_bytes=65536, messages_per_second=0))
+        self.hub = Hub(self.clock, Policy())
         self.peers: dict[str, MemoryPeer] = {}
 
     async def connect(self, name: str, answers_pings: bool) -> bytes:

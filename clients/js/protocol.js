@@ -2,6 +2,7 @@
 
 export const CLIENT_MESSAGES = [
   "answer",
+  "auth",
   "bye",
   "iceCandidate",
   "join",
@@ -15,6 +16,7 @@ export const CLIENT_MESSAGES = [
 export const SERVER_MESSAGES = [
   "ack",
   "answer",
+  "authenticated",
   "bye",
   "cameraAvailable",
   "cameraNotFound",
@@ -24,6 +26,7 @@ export const SERVER_MESSAGES = [
   "clientJoined",
   "error",
   "iceCandidate",
+  "iceServers",
   "joined",
   "left",
   "offer",
@@ -66,7 +69,11 @@ export const CLOSE_NORMAL = 1000;
 /** What a WebSocket reports when the connection was lost without a close frame; never sent. */
 export const CLOSE_ABNORMAL = 1006;
 export const CLOSE_REPLACED = 4409;
-/** Unauthorized, forbidden, not authenticated in time. */
-export const UNAUTHORIZED_CODES = new Set([4401, 4403, 4408]);
+/** The server does not allow what this client wants, whatever its token: it need not come back. */
+export const CLOSE_FORBIDDEN = 4403;
+/** Unauthorized, not authenticated in time: another token may help. */
+export const UNAUTHORIZED_CODES = new Set([4401, 4408]);
 /** Going away, lost, internal error, try again later: after these a client comes back (section 2.6). */
 export const RECONNECT_CODES = new Set([1001, CLOSE_ABNORMAL, 1011, 1013]);
+/** The `code` of refusals that pass by themselves. */
+export const PASSING_ERRORS = new Set(["rateLimited", "roomFull", "serverBusy"]);

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import cast
 
-from autobahn.twisted.resource import WebSocketResource
 from twisted.internet import reactor
 from twisted.internet.interfaces import IReactorCore, IReactorTCP, IReactorTime
 
+from cctvsignal.access import ANYONE, Identity
+from cctvsignal.assembly import assemble
 from cctvsignal.hub import Hub
+from cctvsignal.options import Options
 from cctvsignal.registry import Client, Peer
-from cctvsignal.site import make_site
-from cctvsignal.websocket import SignalingFactory, SignalingProtocol
+from cctvsignal.websocket import SignalingProtocol
 
 
 class EchoHub:
     """Says nothing by itself."""
 
-    def connect(self, peer: Peer) -> Client:
+    def connect(self, peer: Peer, identity: Identity = ANYONE, address: str = "") -> Client:
         return Client("echo", peer)
 
     def pong(self, client: Client) -> None:
@@ -41,30 +41,16 @@ def main() -> None:
     """Serve on a free port of 127.0.0.1 and print where."""
     assert IReactorTCP.providedBy(reactor)
     assert IReactorTime.providedBy(reactor)
-    factory = SignalingFactory(
-        cast(Hub, EchoHub()),
-        reactor,
-        server="echo",
-        # The cases send binary messages, 16 MiB of text, and text in thousands of fragments.
-        max_message_bytes=0,
-        max_fragments=0,
-        ping_interval=0,
-        ping_timeout=0,
-        handshake_timeout=10,
-    )
+    options = Options({})
+    options.parseOptions(["--no-limits", "--ping-interval=0"])
+    parts = assemble(options, reactor, lambda hub: {})
+    factory = parts.websocket
+    factory.hub = cast(Hub, EchoHub())
+    # The cases send binary messages, 16 MiB of text, and text in thousands of fragments.
+    factory.max_message_bytes = factory.max_fragments = 0
     factory.protocol = EchoProtocol
     factory.accept_binary = True
-    here = Path(__file__).parent
-    site = make_site(
-        WebSocketResource(factory),
-        reactor,
-        server="echo",
-        health=dict,
-        web_dir=here,
-        client_dir=here,
-        handshake_timeout=10,
-    )
-    port = reactor.listenTCP(0, site, interface="127.0.0.1")  # type: ignore[arg-type]
+    port = reactor.listenTCP(0, parts.site, interface="127.0.0.1")  # type: ignore[arg-type]
     print(f"ready: {port.getHost().port}")  # type: ignore[attr-defined]
     sys.stdout.flush()
     assert IReactorCore.providedBy(reactor)

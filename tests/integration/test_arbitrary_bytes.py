@@ -175,7 +175,8 @@ class Target:
 
 @pytest.fixture(scope="module")
 def target() -> Iterator[Target]:
-    with server() as running:
+    # Whoever throws so much would soon be told to wait.
+    with server("--no-limits") as running:
         target = Target(running)
         yield target
         target.neighbour.connection.close()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cctvsignal import __version__
-from cctvsignal.options import SETTINGS
+from cctvsignal.settings import SETTINGS
 from tests.processes import REPOSITORY, command, script
 
 TWISTD = [script("twistd"), "--nodaemon", "--pidfile=", "cctvsignal"]
@@ -112,7 +112,7 @@ def test_help_lists_every_option_with_default_and_variable(way: list[str]) -> No
     assert result.returncode == 0
     text = " ".join(result.stdout.split())
     for setting in SETTINGS:
-        assert f"--{setting.name}=" in text
+        assert f"--{setting.name}" + ("" if setting.kind == "flag" else "=") in text
         assert setting.explanation in text
 
 

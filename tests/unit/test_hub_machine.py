@@ -24,9 +24,10 @@ from hypothesis.stateful import (
 )
 from twisted.internet.task import Clock
 
-from cctvsignal.hub import Counts, Hub
-from cctvsignal.messages import Limits, ListCameras, ProtocolError, decode, encode
-from cctvsignal.registry import Client
+from cctvsignal.hub import Hub
+from cctvsignal.messages import ListCameras, ProtocolError, decode, encode
+from cctvsignal.policy import Policy
+from cctvsignal.registry import Client, Counts
 from tests.model import SOME_TEXT, Member, Message, Model
 from tests.transcripts import matches
 
@@ -84,7 +85,7 @@ class HubMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
-        self.hub = Hub(self.clock, Limits(max_message_bytes=65536, messages_per_second=0))
+        self.hub = Hub(self.clock, Policy())
         self.model = Model()
         self.everybody: list[Party] = []
         self.sent = 0

@@ -132,6 +132,8 @@ ACCEPTED: dict[str, set[str]] = {
     "candidate": {"object", "null"},
     "reason": {"string", "null"},
     "data": {"string", "null"},
+    "token": {"string"},
+    "deviceKey": {"null"},
 }
 """By field: the kinds of JSON values that docs/protocol.md allows (a null means absent)."""
 VALID: dict[str, dict[str, Any]] = {
@@ -144,6 +146,7 @@ VALID: dict[str, dict[str, Any]] = {
     "leave": {"requestId": "r"},
     "listCameras": {"requestId": "r"},
     "ping": {"requestId": "r"},
+    "auth": {"token": "t", "requestId": "r"},
 }
 
 
@@ -209,6 +212,10 @@ WRONG_VALUES = {
     "65 characters of requestId": json.dumps({"type": "ping", "requestId": "x" * 65}),
     "126 characters of data": json.dumps({"type": "ping", "data": "x" * 126}),
     "an ack without requestId": '{"type":"bye","target":"t","ack":true}',
+    "15 characters of deviceKey": json.dumps({"type": "join", "deviceKey": "k" * 15}),
+    "257 characters of deviceKey": json.dumps({"type": "join", "deviceKey": "k" * 257}),
+    "an empty token": '{"type":"auth","token":""}',
+    "8193 characters of token": json.dumps({"type": "auth", "token": "t" * 8193}),
     "an infinite requestId": '{"type":"ping","requestId":1e999}',
 }
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
-from cctvsignal.options import SETTINGS, Options
+from cctvsignal.limits import UNLIMITED, Limits, Rate
+from cctvsignal.options import Options
+from cctvsignal.settings import SETTINGS, Setting
 
 
 def parse(*arguments: str, **environment: str) -> Options:
@@ -81,6 +84,19 @@ def test_another_web_directory(tmp_path: Path) -> None:
         "--ping-interval=nan",
         "--ping-timeout=soon",
         "--handshake-timeout=-0.1",
+        "--limit-messages=5",
+        "--limit-messages=0/5",
+        "--limit-messages=5/0.5",
+        "--limit-bytes=nan/nan",
+        "--max-members=-1",
+        "--trusted-proxy=everybody",
+        "--allow-origin=example.com",
+        "--auth-webhook=ftp://example.com/",
+        "--stun=turn:example.com",
+        "--stun=stun:example.com?transport=udp",
+        "--turn=turn:example.com?transport=sctp",
+        "--turn-ttl=3601",
+        "--camera-keys=/",
     ],
 )
 def test_a_bad_value_is_one_line_with_its_source(argument: str) -> None:
@@ -92,8 +108,63 @@ def test_a_bad_value_is_one_line_with_its_source(argument: str) -> None:
     assert "\n" not in message
 
 
+TEXTS = {"auth-audience", "auth-issuer", "turn-username", "turn-password"}
+"""Any text is a value of these."""
+BAD = {"audit-log": "/nowhere/at/all", "camera-keys": "/nowhere/at/all"}
+
+
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
-def test_every_variable_is_read_and_named_when_bad(setting: object) -> None:
-    variable = setting.variable  # type: ignore[attr-defined]
-    with pytest.raises(SystemExit, match=f"cctvsignal: {variable}=nonsense: "):
-        parse(**{variable: "nonsense"})
+def test_every_variable_is_read_and_named_when_bad(setting: Setting) -> None:
+    if setting.name in TEXTS:
+        assert Options({setting.variable: "nonsense"}).value_of(setting) == "nonsense"
+        return
+    bad = BAD.get(setting.name, "nonsense")
+    shown = "..." if setting.is_secret else bad
+    with pytest.raises(SystemExit, match=f"cctvsignal: {setting.variable}={shown}: "):
+        parse(**{setting.variable: bad})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--tls-cert=CERT"],
+        ["--redirect-http=80"],
+        ["--turn=turn:a"],
+        ["--turn=turn:a", "--turn-username=u"],
+        ["--turn-secret=0123456789abcdef"],
+        ["--auth-secret=" + "s" * 32, "--auth-webhook=http://localhost/"],
+        ["--auth-revoked=CERT"],
+    ],
+)
+def test_options_that_need_others_say_so(tmp_path: Path, arguments: list[str]) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(SystemExit, match=r"cctvsignal: --[a-z-]+ (needs|takes the place of) --"):
+        parse(*[argument.replace("CERT", str(file)) for argument in arguments])
+
+
+def test_rates_are_how_many_a_second_and_how_many_at_once() -> None:
+    assert parse("--limit-messages=5/20").limits.messages == Rate(5, 20)
+    assert parse("--limit-messages=0").limits.messages == UNLIMITED
+    assert parse(CCTVSIGNAL_LIMIT_BYTES="0.5/1").limits.message_bytes == Rate(0.5, 1)
+
+
+def test_all_limits_can_be_switched_off() -> None:
+    assert parse().limits != Limits()
+    assert parse("--no-limits").limits == Limits()
+    assert parse("--no-limits", "--limit-messages=5/20").limits == Limits()
+    assert parse(CCTVSIGNAL_NO_LIMITS="no").limits != Limits()
+
+
+def test_options_may_be_repeated_where_there_can_be_several() -> None:
+    options = parse("--stun=stun:a", "--stun=stun:b:1", "--allow-origin=null", "--trusted-proxy=10.0.0.0/8")
+    assert options["stun"] == ["stun:a", "stun:b:1"]
+    assert options["allow-origin"] == ["null"]
+    assert options["trusted-proxy"] == [IPv4Network("10.0.0.0/8")]
+
+
+def test_secrets_are_not_shown_when_they_are_bad() -> None:
+    for name in ("auth-secret", "turn-secret"):
+        with pytest.raises(SystemExit) as caught:
+            parse(f"--{name}=tooshort")
+        assert "tooshort" not in str(caught.value)

@@ -81,7 +81,7 @@ def test_a_camera_that_is_released_keeps_the_sessions_it_has_as_a_viewer(registr
     registry.start_session(two, one)
     registry.release_camera(one)
     assert two.viewers == {one}
-    assert one.watching == {two}
+    assert set(one.watching) == {two}
     assert not two.watching
 
 

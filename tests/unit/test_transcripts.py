@@ -65,7 +65,8 @@ def test_every_message_of_clients_is_sent() -> None:
 
 
 def test_every_message_of_the_server_is_expected() -> None:
-    assert {message["type"] for message in expected()} == SERVER_MESSAGE_TYPES
+    # The servers of transcripts know no TURN servers; tests/unit/test_hub_access.py has those that do.
+    assert {message["type"] for message in expected()} == SERVER_MESSAGE_TYPES - {"iceServers"}
 
 
 def test_every_error_code_that_can_be_reached_is_expected() -> None:

@@ -1,0 +1,116 @@
+"""Who may do what (docs/protocol.md, section 3). Each rule is here once, and the hub asks for it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+from .messages import AnyClientMessage, ErrorCode, Join, ListCameras, RequestStream
+
+Role: TypeAlias = Literal["camera", "viewer", "both", "admin"]
+
+_MAY_BE_CAMERA: Final = ("camera", "both", "admin")
+_MAY_VIEW: Final = ("viewer", "both", "admin")
+
+
+class Unauthorized(Exception):
+    """A token that lets nobody in; the text says why, and nothing of the token."""
+
+
+class CannotSay(Exception):
+    """Whoever knows whether a token is good does not answer; the text is for the server's operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whom a connection belongs to, and what it may do.
+
+    `rooms` and `cameras` are names in which a `*` stands for any characters; `cameras` None is all of them.
+    `expires` is in seconds since the epoch.
+    """
+
+    subject: str
+    role: Role
+    rooms: tuple[str, ...] = ()
+    cameras: tuple[str, ...] | None = None
+    expires: float = math.inf
+    token_id: str | None = None
+    sees_all: bool = field(init=False)
+    """Whether it may view every camera of its rooms: then nothing need be looked at one by one."""
+
+    def __post_init__(self) -> None:
+        sees_all = self.role in _MAY_VIEW and (self.cameras is None or "*" in self.cameras)
+        object.__setattr__(self, "sees_all", sees_all)
+
+    def may_enter(self, room: str) -> bool:
+        """Whether it may be in this room at all."""
+        return _matches(self.rooms, room)
+
+    def may_register(self, camera_id: str) -> bool:
+        """Whether it may be this camera."""
+        return self.role in _MAY_BE_CAMERA and (self.cameras is None or _matches(self.cameras, camera_id))
+
+    def may_view(self, camera_id: str) -> bool:
+        """Whether it may know of this camera and watch it."""
+        if self.sees_all:
+            return True
+        return self.role in _MAY_VIEW and self.cameras is not None and _matches(self.cameras, camera_id)
+
+    def grants_the_same(self, other: Identity) -> bool:
+        """Whether a connection may change from one to the other in the middle of what it does."""
+        return (self.subject, self.role, self.rooms, self.cameras) == (
+            other.subject,
+            other.role,
+            other.rooms,
+            other.cameras,
+        )
+
+
+ANYONE: Final = Identity("", "admin", ("*",))
+"""Everybody, on a server that asks for no token."""
+NOBODY: Final = Identity("", "viewer", cameras=())
+"""Whoever has yet to say who it is."""
+
+
+def refusal(identity: Identity, message: AnyClientMessage) -> tuple[ErrorCode, str] | None:
+    """Why this message is not for whoever sent it to send; None if it is.
+
+    What depends on the camera that a message is about is left to `may_view`: a camera that somebody may not
+    view must look as if it were not there.
+    """
+    if identity is ANYONE:
+        return None
+    if identity is NOBODY:
+        return "unauthorized", "Say who you are first: send auth with a token."
+    if isinstance(message, Join):
+        if not identity.may_enter(message.room or ""):
+            return "forbidden", "Your token does not let you into this room."
+        if message.camera_id is None and identity.role not in _MAY_VIEW:
+            return "forbidden", "Your token is for a camera, not for a viewer."
+        if message.camera_id is not None and not identity.may_register(message.camera_id):
+            return "forbidden", "Your token does not let you be this camera."
+    elif isinstance(message, RequestStream | ListCameras) and identity.role not in _MAY_VIEW:
+        return "forbidden", "Your token is for a camera, and cameras do not watch others."
+    return None
+
+
+def _matches(patterns: tuple[str, ...], name: str) -> bool:
+    return any(_match(pattern, name) for pattern in patterns)
+
+
+def _match(pattern: str, name: str) -> bool:
+    # Not a regular expression: one with many stars could take for ever.
+    first, *rest = pattern.split("*")
+    if not rest:
+        return name == pattern
+    *middle, last = rest
+    if not name.startswith(first) or len(name) < len(first) + len(last) or not name.endswith(last):
+        return False
+    at, end = len(first), len(name) - len(last)
+    for piece in middle:
+        found = name.find(piece, at, end)
+        if found < 0:
+            return False
+        at = found + len(piece)
+    return True

@@ -1,0 +1,122 @@
+"""Where a connection comes from, and from which pages: addresses, proxies and origins, without I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final, TypeAlias
+from urllib.parse import urlsplit
+
+Network: TypeAlias = IPv4Network | IPv6Network
+
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_HOST: Final = re.compile(r"(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d{1,5})?", re.IGNORECASE)
+
+
+def network(text: str) -> Network:
+    """A network such as 10.0.0.0/8, or a single address; raises `ValueError` for what is none."""
+    return ip_network(text, strict=False)
+
+
+def key_of(address: str) -> str:
+    """What limits of an address go by: IPv4 addresses one by one, IPv6 by the /64 that a customer has."""
+    parsed = _parse(address)
+    if isinstance(parsed, IPv6Address):
+        return str(IPv6Network((parsed, 64), strict=False))
+    return address if parsed is None else str(parsed)
+
+
+class Proxies:
+    """The proxies whose word is taken for where a request comes from."""
+
+    def __init__(self, networks: Iterable[Network]) -> None:
+        self._networks = tuple(networks)
+
+    def trusts(self, address: str) -> bool:
+        """Whether this is the address of such a proxy. A Unix socket has none, and is one."""
+        parsed = _parse(address)
+        if parsed is None:
+            return address == ""
+        return any(parsed in network for network in self._networks)
+
+    def client(self, peer: str, forwarded_for: str | None) -> str:
+        """The address of the client; X-Forwarded-For counts as far as trusted proxies have written it."""
+        address = peer
+        for claimed in reversed((forwarded_for or "").split(",")):
+            if not self.trusts(address):
+                break
+            parsed = _parse(claimed.strip())
+            if parsed is None:
+                break
+            address = str(parsed)
+        return address
+
+
+class Origins:
+    """The pages of which other hosts may use this server from a browser; `*` are all of them."""
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        self._all = "*" in allowed
+        self._allowed = frozenset(filter(None, map(_origin, allowed)))
+
+    def lists(self, origin: str) -> bool:
+        """Whether the owner has named this origin."""
+        return self._all or _origin(origin) in self._allowed
+
+    def admits(self, origin: str | None, host: str | None, secure: bool) -> bool:
+        """Whether a page of this origin may open a WebSocket here; None is no page of a browser.
+
+        `host` is the Host header; `secure` is whether the browser surely came by TLS.
+        """
+        if origin is None or self.lists(origin):
+            return True
+        parsed = _origin(origin)
+        if parsed is None or parsed == _NULL or host is None or not is_host(host):
+            return False
+        scheme, name, port = parsed
+        # A proxy that nobody named may take off TLS, but none puts it on.
+        if secure and scheme != "https":
+            return False
+        return (name, port) == _split(host, _DEFAULT_PORTS[scheme])
+
+
+def is_host(text: str) -> bool:
+    """Whether this is what a Host header may be: a name or an address, and perhaps a port."""
+    return _HOST.fullmatch(text) is not None
+
+
+def is_origin(text: str) -> bool:
+    """Whether this is the origin of a page, such as https://example.com."""
+    return _origin(text) is not None
+
+
+Origin: TypeAlias = tuple[str, str, int]
+_NULL: Final[Origin] = ("null", "", 0)
+
+
+def _origin(text: str) -> Origin | None:
+    """Scheme, host and port of an origin (RFC 6454, section 4); None for what is none."""
+    if text == "null":
+        return _NULL
+    scheme, separator, host = text.lower().partition("://")
+    if not separator or scheme not in _DEFAULT_PORTS or not is_host(host):
+        return None
+    return (scheme, *_split(host, _DEFAULT_PORTS[scheme]))
+
+
+def _split(host: str, default_port: int) -> tuple[str, int]:
+    parts = urlsplit(f"//{host.lower()}")
+    try:
+        return parts.hostname or "", parts.port or default_port
+    except ValueError:  # A port beyond 65535.
+        return "", 0
+
+
+def _parse(address: str) -> IPv4Address | IPv6Address | None:
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return mapped or parsed

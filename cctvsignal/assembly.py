@@ -1,0 +1,163 @@
+"""What the options ask for, made of the parts that do it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from autobahn.twisted.resource import WebSocketResource
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.resource import IResource
+
+from . import keys, messages
+from .access import Identity
+from .addresses import Origins, Proxies
+from .admission import SERVER
+from .api import IceServersApi
+from .audit import AuditLog
+from .auth import Revocations, TokenAuthenticator
+from .device_keys import DeviceKeys
+from .entrance import Entrance
+from .gate import Gate
+from .hub import Hub
+from .ice import IceOffer
+from .options import Options
+from .policy import Authenticate, Policy
+from .site import HandshakeSite, make_root
+from .tls import ReloadedCertificate
+from .watched import WatchedFiles
+from .websocket import SignalingFactory
+
+SPARE_FILES = 64
+"""Open files that are not connections of clients: logs, databases, listening sockets."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a server consists of."""
+
+    hub: Hub
+    websocket: SignalingFactory
+    site: HandshakeSite
+    site_for: Callable[[IResource], HandshakeSite]
+    """Another port, whose connections count with those of the first."""
+    certificate: ReloadedCertificate | None
+    revoked: Callable[[], Callable[[Identity], bool]] | None
+    """Who must go, if there is a list of them."""
+    closers: tuple[Callable[[], None], ...]
+    """What is to be closed at the end."""
+
+
+def assemble(options: Options, reactor: IReactorTime, health: Callable[[Hub], dict[str, object]]) -> Parts:
+    """Make a server; raises `OSError` or `ValueError`."""
+    limits = options.limits
+    revocations = _revocations(options)
+    authenticate = _authenticator(options, reactor, revocations)
+    audit = None if options["audit-log"] is None else AuditLog(options["audit-log"])
+    device_keys = DeviceKeys(options["camera-keys"])
+    ice = IceOffer(
+        options["stun"] or (),
+        options["turn"] or (),
+        options["turn-secret"],
+        options["turn-username"],
+        options["turn-password"],
+        options["turn-ttl"],
+    )
+    policy = Policy(
+        limits=messages.Limits(options["max-message-bytes"], int(limits.messages.per_second)),
+        max_members=0 if options["no-limits"] else options["max-members"],
+        max_cameras=0 if options["no-limits"] else options["max-cameras"],
+        authentication_seconds=options["auth-timeout"],
+        device_keys=device_keys,
+        ice=ice,
+        records=() if audit is None else (audit,),
+        **({} if authenticate is None else {"authenticate": authenticate}),
+    )
+    hub = Hub(reactor, policy)
+    proxies, origins = Proxies(options["trusted-proxy"] or ()), Origins(options["allow-origin"] or ())
+    gate = Gate(reactor, limits, 0 if options["no-limits"] else capacity())
+    websocket = SignalingFactory(
+        hub,
+        reactor,
+        Entrance(gate, proxies, origins, authenticate),
+        limits,
+        refused=() if audit is None else (audit.refused,),
+        server=SERVER,
+        max_message_bytes=options["max-message-bytes"],
+        ping_interval=options["ping-interval"],
+        ping_timeout=options["ping-timeout"],
+        handshake_timeout=options["handshake-timeout"],
+    )
+    root = make_root(
+        WebSocketResource(websocket),
+        server=SERVER,
+        origins=origins,
+        health=lambda: health(hub),
+        ice_servers=IceServersApi(hub, ice, authenticate, reactor).answer,
+        web_dir=options.web_directory,
+        client_dir=options.client_directory,
+    )
+    site_for = partial(
+        HandshakeSite,
+        reactor=reactor,
+        handshake_timeout=options["handshake-timeout"],
+        gate=gate,
+        proxies=proxies,
+    )
+    certificate = None
+    if options["tls-cert"] is not None:
+        certificate = ReloadedCertificate(options["tls-cert"], options["tls-key"])
+    return Parts(
+        hub,
+        websocket,
+        site_for(root),
+        site_for,
+        certificate,
+        None if options["auth-revoked"] is None else lambda: revocations().concerns,
+        (device_keys.close,) if audit is None else (device_keys.close, audit.close),
+    )
+
+
+def capacity() -> int:
+    """How many connections this process can have; 0 where there is no telling. It may have as many files as
+    the system lets it have.
+    """
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most == resource.RLIM_INFINITY:
+        return 0
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return max(1, most - SPARE_FILES)
+
+
+def _revocations(options: Options) -> Callable[[], Revocations]:
+    path = options["auth-revoked"]
+    if path is None:
+        return Revocations
+    return WatchedFiles([path], lambda: Revocations.read(path)).get
+
+
+def _authenticator(
+    options: Options, reactor: IReactorTime, revocations: Callable[[], Revocations]
+) -> Authenticate | None:
+    if not options.wants_tokens:
+        return None
+    if options["auth-webhook"] is not None:
+        # It brings an HTTP client along, which only few servers need.
+        from .webhook import WebhookAuthenticator
+
+        return WebhookAuthenticator(options["auth-webhook"], reactor, revocations)
+    path, secrets = options["auth-keys"], options["auth-secret"] or []
+    in_file = (list) if path is None else WatchedFiles([path], lambda: keys.from_file(path)).get
+    return TokenAuthenticator(
+        lambda: [*secrets, *in_file()],
+        revocations,
+        audience=options["auth-audience"],
+        issuer=options["auth-issuer"],
+        leeway=options["auth-leeway"],
+    )

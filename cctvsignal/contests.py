@@ -1,0 +1,67 @@
+"""Two cameras, one id (docs/protocol.md, section 1): who claims it while its holder is probed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from .messages import Join
+from .registry import Client
+from .timers import Clock, Timer
+
+PROBE_SECONDS: Final = 2.0
+"""How long the holder of a camera id has to answer when another camera claims it."""
+
+
+@dataclass(eq=False, slots=True)
+class _Contest:
+    """Cameras that claim an id whose holder is being probed."""
+
+    timer: Timer
+    claims: dict[Client, Join] = field(default_factory=dict)
+
+
+class Contests:
+    """All claims of one server. `replace` is called with a holder that gave no sign of life in time."""
+
+    def __init__(self, clock: Clock, replace: Callable[[Client], None]) -> None:
+        self._clock = clock
+        self._replace = replace
+        self._contests: dict[Client, _Contest] = {}
+        """By the holder of the camera id."""
+        self._claims: dict[Client, Client] = {}
+        """By the claimant: the holder."""
+
+    def claim(self, client: Client, join: Join, holder: Client) -> None:
+        """A camera wants the id of another one, which is asked for a sign of life."""
+        # Whoever asks again while the probe is under way keeps its place and does not prolong it.
+        if self._claims.get(client) is not holder:
+            self.withdraw(client)
+        contest = self._contests.get(holder)
+        if contest is None:
+            timer = self._clock.callLater(PROBE_SECONDS, self._replace, holder)
+            contest = self._contests[holder] = _Contest(timer)
+            holder.peer.ping()
+        contest.claims[client] = join
+        self._claims[client] = holder
+
+    def withdraw(self, client: Client) -> None:
+        """The client claims nothing any more, if it ever did."""
+        holder = self._claims.pop(client, None)
+        if holder is not None:
+            contest = self._contests[holder]
+            del contest.claims[client]
+            if not contest.claims:
+                self.end(holder)
+
+    def end(self, holder: Client) -> Iterable[tuple[Client, Join]]:
+        """Whoever claims the id of this holder, in the order they came; they claim it no longer."""
+        contest = self._contests.pop(holder, None)
+        if contest is None:
+            return ()
+        if contest.timer.active():
+            contest.timer.cancel()
+        for claimant in contest.claims:
+            del self._claims[claimant]
+        return contest.claims.items()

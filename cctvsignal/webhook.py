@@ -1,0 +1,98 @@
+"""Tokens that the owner's own service knows: it is asked once for each, and must answer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+import treq
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from .access import CannotSay, Identity, Unauthorized
+from .auth import MAX_TOKEN_LENGTH, Revocations, identity
+from .policy import Outcome
+
+SECONDS: Final = 3.0
+MAX_ANSWER_BYTES: Final = 65536
+KEPT: Final = 10_000
+"""How many answers are kept; the oldest gives way."""
+REFUSALS: Final = (401, 403, 404)
+
+log = Logger()
+
+
+class WebhookAuthenticator:
+    """Asks a URL: `POST {"token": ...}`, answered by 200 and the claims as JSON, or by 401, 403 or 404.
+
+    Whatever else happens lets nobody in.
+    """
+
+    def __init__(self, url: str, reactor: IReactorTime, revoked: Callable[[], Revocations]) -> None:
+        self._url = url
+        self._reactor = reactor
+        self._revoked = revoked
+        self._known: dict[bytes, Identity] = {}
+        self._asking: dict[bytes, list[Callable[[Outcome], None]]] = {}
+
+    def __call__(self, token: str, done: Callable[[Outcome], None]) -> None:
+        """Find out whose token this is."""
+        if len(token) > MAX_TOKEN_LENGTH:
+            done(Unauthorized("The token is too long."))
+            return
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        known = self._known.get(digest)
+        if known is not None and known.expires > self._reactor.seconds():
+            done(self._unless_revoked(known))
+            return
+        waiting = self._asking.setdefault(digest, [])
+        waiting.append(done)
+        if len(waiting) == 1:
+            asking = Deferred.fromCoroutine(self._ask(token)).addTimeout(SECONDS, self._reactor)
+            asking.addErrback(self._failed).addCallback(self._answered, digest)
+
+    async def _ask(self, token: str) -> Outcome:
+        response = await treq.post(self._url, json={"token": token}, allow_redirects=False)
+        if response.code in REFUSALS:
+            return Unauthorized("The token is not known.")
+        if response.code != 200:
+            raise ValueError(f"it answered {response.code}")
+        received: list[bytes] = []
+
+        def receive(data: bytes) -> None:
+            received.append(data)
+            if sum(map(len, received)) > MAX_ANSWER_BYTES:
+                raise ValueError("its answer is too long")
+
+        await treq.collect(response, receive)
+        try:
+            # No leeway: the service's answer is as fresh as can be.
+            return identity(msgspec.json.decode(b"".join(received), type=dict), 0)
+        except Unauthorized as error:
+            raise ValueError(str(error)) from None
+
+    def _failed(self, failure: Failure) -> Outcome:
+        error = failure.value
+        reasons = getattr(error, "reasons", None)
+        text = str(reasons[0].value if reasons else error) or type(error).__name__
+        log.error("{url} does not say whose a token is: {text}", url=self._url, text=text)
+        return CannotSay(text)
+
+    def _answered(self, outcome: Outcome, digest: bytes) -> None:
+        if isinstance(outcome, Identity):
+            if outcome.expires <= self._reactor.seconds():
+                outcome = Unauthorized("The token has expired.")
+            else:
+                while len(self._known) >= KEPT:
+                    del self._known[next(iter(self._known))]
+                self._known[digest] = outcome
+                outcome = self._unless_revoked(outcome)
+        for done in self._asking.pop(digest):
+            done(outcome)
+
+    def _unless_revoked(self, found: Identity) -> Outcome:
+        return Unauthorized("The token was revoked.") if self._revoked().concerns(found) else found
