@@ -1,8 +1,9 @@
-import { CLOSE_REPLACED, CameraClient } from "/client/index.js";
+import { CLOSE_REPLACED, CameraClient, RECONNECT_CODES } from "/client/index.js";
 
 import "./install.js";
 
 import { DEFAULT_ROOM, formatAddress } from "./address.js";
+import { deviceKey } from "./device-key.js";
 import { Devices } from "./devices.js";
 import { recall, remember } from "./memory.js";
 import { notify } from "./notices.js";
@@ -53,18 +54,26 @@ async function start() {
     showStatus("connecting", texts.connecting);
     const acceptsAudio = element("accepts-audio").checked;
     const meta = { name: cameraId, resolution: `${opening.video?.getSettings().height}p` };
-    camera = new CameraClient({ cameraId, room, meta, acceptsAudio, token: token() });
+    const options = { cameraId, room, meta, acceptsAudio, token: token(), deviceKey: deviceKey() };
+    camera = new CameraClient(options);
     follow(camera);
     showStream();
     await camera.register();
     if (mine === run) wakeLock.hold();
   } catch (error) {
-    if (mine !== run) return;
-    end("failed", sentenceFor(error));
-    if (error.code === "cameraIdInUse") element("camera-id").select();
-    else if (error.name === "UnauthorizedError") askForToken();
-    else element("start").focus();
+    if (mine === run) endFor(error);
   }
+}
+
+/** @param {any} error why the camera cannot be on, or no longer */
+function endFor(error) {
+  end("failed", sentenceFor(error));
+  const isNameRefused = error.name === "CameraIdInUseError" || error.name === "ForbiddenError";
+  // What one token does not allow, another one may.
+  if (error.name === "ForbiddenError") element("token-field").hidden = token() === undefined;
+  if (isNameRefused) element("camera-id").select();
+  else if (error.name === "UnauthorizedError") askForToken();
+  else element("start").focus();
 }
 
 /**
@@ -88,9 +97,9 @@ function end(state, text) {
 
 /** @param {CameraClient} client */
 function follow(client) {
-  let isIdTaken = false;
   client.on("roomJoined", () => {
-    isIdTaken = false;
+    // Who was let in without a proof was let in like anybody.
+    element("open-note").hidden = client.welcome?.authenticated !== false;
     showLive();
     showViewers(client.viewers);
     showControls(true);
@@ -100,22 +109,16 @@ function follow(client) {
     if (client === camera) showViewers(viewers);
   });
   client.on("audioReceived", ({ viewerId, stream }) => watchers.hear(viewerId, stream));
-  client.on("welcome", ({ authenticated }) => {
-    element("open-note").hidden = authenticated !== false;
+  client.on("disconnected", ({ error, willReconnect }) => {
+    // While it starts, the promise of register says it.
+    if (!willReconnect && client === camera && !element("share").hidden) endFor(error);
   });
-  client.on("error", (error) => {
-    isIdTaken ||= error.code === "cameraIdInUse";
-  });
-  client.on("disconnected", ({ code, willReconnect }) => {
-    isIdTaken ||= code === CLOSE_REPLACED;
-    // While it starts, the promise of register says more.
-    if (willReconnect || client !== camera || element("share").hidden) return;
-    const isUnauthorized = [4401, 4403, 4408].includes(code);
-    end("failed", isUnauthorized ? texts.tokenNeeded : texts.refused);
-    if (isUnauthorized) askForToken();
-  });
-  client.on("reconnecting", () => {
-    if (client === camera) showStatus("reconnecting", isIdTaken ? texts.idTaken : texts.reconnecting);
+  client.on("reconnecting", ({ error }) => {
+    if (client !== camera) return;
+    const isIdTaken = error.code === "cameraIdInUse" || error.closeCode === CLOSE_REPLACED;
+    const refusal = texts.refusal[error.code];
+    const waiting = refusal ? texts.tryingAgain(refusal) : texts.reconnecting;
+    showStatus("reconnecting", isIdTaken ? texts.idTaken : waiting);
   });
 }
 
@@ -125,16 +128,21 @@ function askForToken() {
 }
 
 function sentenceFor(error) {
+  if (texts.refusal[error.code]) return texts.startLater(texts.refusal[error.code]);
+  const isClosed = error.name === "ConnectionError" && error.closeCode !== undefined;
+  if (isClosed && !RECONNECT_CODES.has(error.closeCode)) return texts.refused;
   const sentences = {
     AbortError: texts.deviceBusy,
     CameraIdInUseError: texts.idInUse,
     ConnectionError: texts.serverGone,
+    ForbiddenError: texts.idForbidden,
     InvalidMessageError: texts.badName,
     NotAllowedError: texts.denied,
     NotFoundError: texts.noDevice,
     NotReadableError: texts.deviceBusy,
     OverconstrainedError: texts.noDevice,
     SecurityError: texts.denied,
+    TimeoutError: texts.serverGone,
     UnauthorizedError: texts.tokenNeeded,
   };
   return sentences[error.name] ?? texts.failedToStart;

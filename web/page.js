@@ -8,6 +8,7 @@ export const timeOfDay = (date) => date.toLocaleTimeString([], { hour: "2-digit"
 
 /** Put the texts into the elements that name one. */
 export function fillTexts() {
+  for (const one of document.querySelectorAll("[data-title]")) one.title = texts[one.dataset.title];
   for (const one of document.querySelectorAll("[data-text]")) one.textContent = texts[one.dataset.text];
   for (const one of document.querySelectorAll("[data-label]")) one.setAttribute("aria-label", texts[one.dataset.label]);
 }

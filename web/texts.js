@@ -10,7 +10,15 @@ export const texts = {
     "Check that the server runs, and that this device is in its network. This page goes on by itself when the server is back.",
   offlineWaiting: "Trying again by and by …",
   tryNow: "Try now",
-  noPassword: "No password protects this server: whoever reaches it can watch.",
+  tryingAgain: (why) => `${why} Trying again …`,
+  /** What passes by itself, by the code of the error. */
+  refusal: {
+    rateLimited: "The server has had too many requests from here.",
+    roomFull: "This room is full: it has as many members as the server allows.",
+    serverBusy: "The server has too much to do.",
+  },
+  openBadge: "Open to everyone",
+  openToAll: "Open to everyone: this server asks for no token, so whoever reaches it can watch.",
   tokenTitle: "A token is needed",
   tokenNeeded: "This server lets in who has a valid token. Ask its owner for one, and paste it here.",
   tokenUse: "Use this token",
@@ -43,6 +51,9 @@ export const texts = {
   },
   noneShown: "No camera is chosen. Choose one from the list, or show all of them.",
   noneShownTitle: "An empty wall",
+  refusedTitle: "Not connected",
+  forbidden:
+    "The server does not let this page into this room. Go to another room, or ask the owner of the server for access.",
   serverAwayTitle: "The server cannot be reached",
   serverAwayHelp:
     "Check that it runs and that this device is online. This page tries again by itself and goes on when the server is back.",
@@ -197,6 +208,9 @@ export const texts = {
   deviceLost: "The camera of this device is gone. Plug it in again, or choose another one, and start.",
   insecure: "Browsers give access to cameras only on https:// pages or on localhost. Open this page that way.",
   idInUse: "Another camera in this room has this name. Choose another one.",
+  idForbidden:
+    "This camera name belongs to another device, or you may not be a camera in this room. Choose another name or room.",
+  startLater: (why) => `${why} Start again in a while.`,
   idTaken: "Another camera has taken over this name. Trying again in a minute …",
   serverGone: "The server cannot be reached. Check that it runs and that this device is online, and start again.",
   failedToStart: "The camera could not be started.",

@@ -1,4 +1,4 @@
-import { RECONNECT_CODES, ViewerClient } from "/client/index.js";
+import { PASSING_ERRORS, RECONNECT_CODES, ViewerClient } from "/client/index.js";
 
 import "./install.js";
 
@@ -9,13 +9,14 @@ import { deviceName } from "./device-name.js";
 import { listenToKeys } from "./keyboard.js";
 import { LAYOUTS } from "./layout.js";
 import { recall, remember } from "./memory.js";
-import { Gathered } from "./notices.js";
+import { Gathered, announce } from "./notices.js";
 import { element, fillTexts, showStatus } from "./page.js";
 import { texts } from "./texts.js";
 import { rememberToken, token } from "./token.js";
 import { Wall } from "./wall.js";
 
 const RETRY_MS = 5_000;
+const LAST_RETRY_MS = 600_000;
 /** Nobody tells how many watch; it is asked now and then. */
 const COUNT_MS = 10_000;
 const GATHER_MS = 500;
@@ -31,6 +32,8 @@ const viewer = new ViewerClient({ room, token: token(), meta: { name: deviceName
 let viewers = new Map();
 /** Why there is no connection. @type {"" | "unreachable" | "unauthorized" | "refused"} */
 let problem = "";
+/** The same, in a sentence. */
+let why = "";
 
 const list = new CameraList(element("cameras"), (cameraId) => {
   if (wall.tiles.has(cameraId)) wall.hide(cameraId);
@@ -45,6 +48,9 @@ const wall = new Wall(element("stage"), element("wall"), viewer, arrangement, { 
 
 // --- what is shown ------------------------------------------------------------------------------------
 
+/** Whether there is nothing but the words on the stage. */
+const isBlank = () => wall.tiles.size === 0 && viewer.cameras.size === 0;
+
 function refresh() {
   list.update(viewer.cameras, wall.tiles, viewers);
   const isEmpty = wall.tiles.size === 0;
@@ -52,7 +58,9 @@ function refresh() {
   // Before the first list has come, "no cameras" would be a guess.
   element("no-cameras").hidden = !isEmpty || isAnyThere || viewer.state !== "connected";
   element("none-shown").hidden = !isEmpty || !isAnyThere;
-  element("server-away").hidden = !isEmpty || isAnyThere || problem !== "unreachable";
+  element("server-away").hidden = !isBlank() || problem !== "unreachable";
+  element("refused").hidden = !isBlank() || problem !== "refused";
+  element("refused-why").textContent = why;
   element("token-form").hidden = problem !== "unauthorized";
   element("wall").hidden = isEmpty;
   element("show-all").hidden = arrangement.isAll;
@@ -111,29 +119,55 @@ viewer.on("streamState", ({ cameraId, state }) => {
   wall.tiles.get(cameraId)?.watch.interrupted(state === "interrupted");
 });
 
-viewer.on("welcome", ({ authenticated }) => {
-  element("open-note").hidden = authenticated !== false;
-});
-
 viewer.on("roomJoined", () => {
   problem = "";
+  // Who was let in without a proof was let in like anybody.
+  const isOpen = viewer.welcome?.authenticated === false;
+  for (const id of ["open-badge", "open-note"]) element(id).hidden = !isOpen;
   showStatus("connected", texts.connected);
   for (const { watch } of wall.tiles.values()) watch.returned();
   refresh();
 });
 
-viewer.on("disconnected", ({ code, willReconnect }) => {
+viewer.on("disconnected", ({ error, willReconnect }) => {
   for (const { watch } of wall.tiles.values()) watch.serverLost();
-  if (!willReconnect) ended(code);
+  if (!willReconnect) ended(error);
 });
-viewer.on("reconnecting", () => showStatus("reconnecting", texts.reconnecting));
+viewer.on("reconnecting", ({ error }) => {
+  const refusal = texts.refusal[error.code];
+  showStatus("reconnecting", refusal ? texts.tryingAgain(refusal) : texts.reconnecting);
+});
 viewer.on("error", (error) => console.warn(error));
 
-/** @param {number} code with which the server has closed the connection for good */
-function ended(code) {
-  const isUnauthorized = [4401, 4403, 4408].includes(code);
-  problem = isUnauthorized ? "unauthorized" : "refused";
-  showStatus("failed", isUnauthorized ? texts.tokenTitle : texts.refused);
+/** @param {any} error why there is no connection, and none comes by itself */
+function ended(error) {
+  const sentences = {
+    ForbiddenError: texts.forbidden,
+    InvalidMessageError: texts.badName,
+    UnauthorizedError: texts.tokenTitle,
+  };
+  why = sentences[error.name] ?? texts.refused;
+  // What one token does not allow, another one may.
+  const isForToken = error.name === "ForbiddenError" && token() !== undefined;
+  problem = isForToken || error.name === "UnauthorizedError" ? "unauthorized" : "refused";
+  showProblem("failed");
+}
+
+/** @param {any} error why there is no connection yet */
+function waitFor({ code, retryAfter = 0 }) {
+  const refusal = texts.refusal[code];
+  problem = refusal ? "refused" : "unreachable";
+  why = refusal ? texts.tryingAgain(refusal) : texts.unreachable;
+  setTimeout(connect, Math.min(LAST_RETRY_MS, Math.max(RETRY_MS, retryAfter * 1000)));
+  showProblem("reconnecting");
+}
+
+/** @param {string} state for the colour */
+function showProblem(state) {
+  // On an empty wall, the whole sentence is on the stage.
+  const isOnStage = problem === "refused" && isBlank();
+  showStatus(state, isOnStage ? texts.refusedTitle : why);
+  if (isOnStage && element("refused-why").textContent !== why) announce(why);
   refresh();
 }
 
@@ -160,18 +194,9 @@ async function connect() {
   try {
     await viewer.connect();
   } catch (error) {
-    if (error.name === "InvalidMessageError") {
-      showStatus("failed", texts.badName);
-    } else if (error.name === "UnauthorizedError") {
-      ended(4401);
-    } else if (RECONNECT_CODES.has(error.closeCode)) {
-      problem = "unreachable";
-      showStatus("reconnecting", texts.unreachable);
-      setTimeout(connect, RETRY_MS);
-      refresh();
-    } else {
-      ended(error.closeCode);
-    }
+    const passes = RECONNECT_CODES.has(error.closeCode) || PASSING_ERRORS.has(error.code) || error.code === "timeout";
+    if (passes) waitFor(error);
+    else ended(error);
   }
 }
 

@@ -182,13 +182,13 @@ export class Watch {
    * @returns {WatchState}
    */
   #stateAfter(error) {
-    const { cameras, state, welcome } = this.#viewer;
+    const { cameras, iceServers, state } = this.#viewer;
     if (state !== "connected" || error.name === "ConnectionError") return "offline";
     if (error.name === "CameraNotFoundError" || !cameras.has(this.cameraId)) {
       return this.#wasSeen ? "gone" : "absent";
     }
     if (error.name === "CameraBusyError") return "busy";
-    if (error.name === "ICEFailedError") return hasRelay(welcome?.iceServers) ? "relayFailed" : "relayNeeded";
+    if (error.name === "ICEFailedError") return hasRelay(iceServers) ? "relayFailed" : "relayNeeded";
     if (error.reason === "cameraStopped" || this.state === "stopped") return "stopped";
     return error.name === "TimeoutError" ? "noAnswer" : "failed";
   }

@@ -6,8 +6,9 @@ const CONNECT_MS = 15_000;
 
 /**
  * @typedef {import("./signaling.js").ClientOptions & {
- *   cameraId: string, maxViewers?: number, acceptsAudio?: boolean
- * }} CameraOptions `acceptsAudio`: viewers may talk, and know it by `acceptsAudio` in the camera's `meta`
+ *   cameraId: string, deviceKey?: string, maxViewers?: number, acceptsAudio?: boolean
+ * }} CameraOptions `acceptsAudio`: viewers may talk, and know it by `acceptsAudio` in the camera's `meta`;
+ *   `deviceKey`: a secret of 16 to 256 characters. From its first use on, nobody without it can take the camera id.
  *
  * @typedef {object} OwnEvents
  * @property {{viewers: string[]}} viewersChanged
@@ -46,8 +47,8 @@ export class CameraClient extends WebRTCCCTVClient {
   }
 
   /**
-   * Connect and be a camera of the room. Rejects with `CameraIdInUseError`, `InvalidMessageError`,
-   * `ConnectionError` ...
+   * Connect and be a camera of the room. Rejects with `CameraIdInUseError`, `ForbiddenError` where
+   * the id belongs to another `deviceKey`, `InvalidMessageError`, `ConnectionError` ...
    * @returns {Promise<void>}
    */
   register() {
@@ -89,9 +90,9 @@ export class CameraClient extends WebRTCCCTVClient {
 
   /** @protected */
   _joinFields() {
-    const { maxViewers } = /** @type {CameraOptions} */ (this.options);
+    const { deviceKey, maxViewers } = /** @type {CameraOptions} */ (this.options);
     const meta = this.#acceptsAudio ? { ...this.options.meta, acceptsAudio: true } : this.options.meta;
-    return { room: this.room, deviceType: "camera", cameraId: this.cameraId, meta, maxViewers };
+    return { room: this.room, deviceType: "camera", cameraId: this.cameraId, deviceKey, meta, maxViewers };
   }
 
   /** @protected @param {Record<string, any>} message */
@@ -157,6 +158,7 @@ export class CameraClient extends WebRTCCCTVClient {
         if (this.#acceptsAudio && isSilent) peer.addTransceiver("audio", { direction: "recvonly" });
         return peer;
       },
+      iceServers: () => this.iceServers,
       onStream: (_, received) => {
         if (this.#acceptsAudio) this._emit("audioReceived", { viewerId, stream: received });
       },

@@ -1,4 +1,4 @@
-import { CancelledError, ConnectionError, UnauthorizedError, fromServer } from "./errors.js";
+import { CancelledError, ConnectionError, fromClose, fromServer } from "./errors.js";
 import { Emitter } from "./events.js";
 import {
   CLOSE_ABNORMAL,
@@ -6,7 +6,6 @@ import {
   DEFAULT_ROOM,
   EVENT_MESSAGES,
   SERVER_MESSAGES,
-  UNAUTHORIZED_CODES,
 } from "./protocol.js";
 import { Questions } from "./questions.js";
 import { RESUMED, Resumption } from "./resumption.js";
@@ -32,6 +31,8 @@ export class Connection extends Emitter {
   #state = "idle";
   /** @type {Record<string, any> | null} */
   #welcome = null;
+  /** What the server said last. @type {RTCIceServer[]} */
+  #iceServers = [];
   /** @type {{promise: Promise<void>, resolve: () => void, reject: (error: Error) => void} | null} */
   #opening = null;
   #questions = new Questions();
@@ -48,8 +49,8 @@ export class Connection extends Emitter {
   /** @param {ClientOptions} [options] */
   constructor(options = {}) {
     super();
-    /** @type {ClientOptions} */
-    this.options = options;
+    /** A copy, because the token changes. @type {ClientOptions} */
+    this.options = { ...options };
     this.#retry = new Retry(options.reconnect);
     /** The room it is in, or will join. @type {string} */
     this.room = options.room || DEFAULT_ROOM;
@@ -68,6 +69,11 @@ export class Connection extends Emitter {
   /** The last `welcome` of the server. @returns {Record<string, any> | null} */
   get welcome() {
     return this.#welcome;
+  }
+
+  /** What peer connections that begin now use. @returns {RTCIceServer[]} */
+  get iceServers() {
+    return this.options.iceServers ?? this.#iceServers;
   }
 
   /**
@@ -92,7 +98,8 @@ export class Connection extends Emitter {
     } else if (this.#state !== "idle") {
       this.#state = "idle";
       if (this.#resumption.isSuspended) this.#giveUp(new CancelledError("The client was disconnected."));
-      this._emit("disconnected", { code: CLOSE_NORMAL, reason: "", willReconnect: false });
+      const error = new CancelledError("The client was disconnected.");
+      this._emit("disconnected", { code: CLOSE_NORMAL, reason: "", willReconnect: false, error });
     }
   }
 
@@ -201,7 +208,7 @@ export class Connection extends Emitter {
    * @param {Socket} socket
    * @param {number} code
    * @param {string} reason
-   * @param {Error & {code?: string}} [cause] why the client itself closes it
+   * @param {import("./errors.js").ClientError} [cause] why the client itself closes it
    */
   #end(socket, code, reason, cause) {
     if (socket !== this.#socket) return;
@@ -209,11 +216,10 @@ export class Connection extends Emitter {
     clearTimeout(this.#openTimer);
     this.#retry.lost();
     if (socket.readyState < 2) socket.close(CLOSE_NORMAL);
-    const delay = this.#hasJoined ? this.#retry.next(code, cause?.code) : null;
+    const delay = this.#hasJoined ? this.#retry.next(code, cause) : null;
     const wasConnected = this.#state === "connected";
     this.#state = delay === null ? "idle" : "reconnecting";
-    const Lost = UNAUTHORIZED_CODES.has(code) ? UnauthorizedError : ConnectionError;
-    const error = cause ?? new Lost(reason || "The connection to the server was lost.", code);
+    const error = cause ?? fromClose(code, reason);
     const isKept = delay !== null && this.#resumption.suspend(code, this.#questions.messages);
     if (!isKept) this.#giveUp(error);
     const opening = this.#opening;
@@ -224,11 +230,11 @@ export class Connection extends Emitter {
       this.#retryTimer = setTimeout(() => this.#open().catch(() => {}), delay);
     }
     if (wasConnected || delay === null) {
-      this._emit("disconnected", { code, reason, willReconnect: delay !== null });
+      this._emit("disconnected", { code, reason, willReconnect: delay !== null, error });
     }
     // A callback may have disconnected for good, or connected at once.
     if (delay !== null && this.#state === "reconnecting" && !this.#socket) {
-      this._emit("reconnecting", { attempt: this.#retry.attempt, delay });
+      this._emit("reconnecting", { attempt: this.#retry.attempt, delay, error });
     }
   }
 
@@ -261,6 +267,8 @@ export class Connection extends Emitter {
       this.#enter(socket);
     } else if (type === "joined") {
       this.#onJoined(message);
+    } else if (type === "iceServers") {
+      if (Array.isArray(message.iceServers)) this.#iceServers = message.iceServers;
     } else {
       const answered = this.#questions.settle(message);
       // Peers may go at any time: that what was on its way to them finds nobody is nobody's fault.
@@ -288,6 +296,7 @@ export class Connection extends Emitter {
   #enter(socket) {
     if (this.#resumption.isSuspended) this.#giveUp(new ConnectionError("The connection to the server was lost."));
     this.#resumption.begin(this.#welcome?.resume);
+    this.#iceServers = this.#welcome?.iceServers ?? [];
     this.#emitConnected();
     if (!this.#wantsRoom) return this.#onReady();
     this._join(this.room).catch((error) => {

@@ -1,3 +1,5 @@
+import { CLOSE_FORBIDDEN, UNAUTHORIZED_CODES } from "./protocol.js";
+
 /** The base of all errors of this package. `code` is one of `ERROR_CODES`, where a server said so. */
 export class ClientError extends Error {
   /**
@@ -8,6 +10,8 @@ export class ClientError extends Error {
     super(message);
     this.name = new.target.name;
     this.code = code;
+    /** How many seconds to wait before the next try, where the server said so. @type {number | undefined} */
+    this.retryAfter = undefined;
   }
 }
 
@@ -16,9 +20,10 @@ export class ConnectionError extends ClientError {
   /**
    * @param {string} message
    * @param {number} [closeCode] of the WebSocket
+   * @param {string} [code]
    */
-  constructor(message, closeCode) {
-    super(message);
+  constructor(message, closeCode, code) {
+    super(message, code);
     this.closeCode = closeCode;
   }
 }
@@ -80,6 +85,9 @@ export class CameraIdInUseError extends ServerError {}
 /** The camera has as many viewers as it takes. */
 export class CameraBusyError extends ServerError {}
 
+/** The server does not allow it, such as a camera id that belongs to another device. */
+export class ForbiddenError extends ServerError {}
+
 /** Something in the message may not be, such as a character in a name. */
 export class InvalidMessageError extends ServerError {}
 
@@ -88,11 +96,35 @@ export class InvalidMessageError extends ServerError {}
  * @param {Record<string, any>} message
  * @returns {ClientError}
  */
-export function fromServer({ code, message }) {
-  if (code === "unauthorized") return new UnauthorizedError(message);
+export function fromServer({ code, message, retryAfter }) {
+  const error = refusal(code, message);
+  if (typeof retryAfter === "number") error.retryAfter = retryAfter;
+  return error;
+}
+
+/**
+ * The error for a connection that was closed.
+ * @param {number} closeCode
+ * @param {string} reason
+ * @returns {ClientError}
+ */
+export function fromClose(closeCode, reason) {
+  if (closeCode === CLOSE_FORBIDDEN) return new ForbiddenError(reason || "The server does not allow it.", "forbidden");
+  const Lost = UNAUTHORIZED_CODES.has(closeCode) ? UnauthorizedError : ConnectionError;
+  return new Lost(reason || "The connection to the server was lost.", closeCode);
+}
+
+/**
+ * @param {string} code
+ * @param {string} message
+ * @returns {ClientError}
+ */
+function refusal(code, message) {
+  if (code === "unauthorized") return new UnauthorizedError(message, undefined, code);
   const kinds = {
     cameraBusy: CameraBusyError,
     cameraIdInUse: CameraIdInUseError,
+    forbidden: ForbiddenError,
     invalidMessage: InvalidMessageError,
   };
   const Kind = kinds[/** @type {keyof typeof kinds} */ (code)] ?? ServerError;

@@ -7,6 +7,8 @@ export const RESUMED = "resumed";
 /** When, and after how many messages, the server hears what has arrived. */
 const CONFIRM_MS = 10_000;
 const CONFIRM_MESSAGES = 64;
+/** A timer that is to take longer fires at once. */
+const LONGEST_MS = 2 ** 31 - 1;
 /** How many messages wait for a connection to come back. */
 const MAX_UNSENT = 256;
 
@@ -51,7 +53,7 @@ export class Resumption {
     this.end();
     if (typeof offer?.token !== "string") return;
     this.#token = offer.token;
-    this.#windowMs = Number(offer.windowSeconds) * 1000;
+    this.#windowMs = Math.min(LONGEST_MS, Number(offer.windowSeconds) * 1000);
   }
 
   /** The session is over, or given up. */
@@ -72,7 +74,7 @@ export class Resumption {
    * @returns {boolean}
    */
   isNew({ seq }, send) {
-    if (this.#token === null || !Number.isInteger(seq)) return true;
+    if (this.#token === null || !Number.isSafeInteger(seq)) return true;
     if (seq <= this.#lastSeq) return false;
     this.#lastSeq = seq;
     const confirm = () => {

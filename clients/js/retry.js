@@ -1,9 +1,11 @@
-import { CLOSE_REPLACED, RECONNECT_CODES } from "./protocol.js";
+import { CLOSE_REPLACED, PASSING_ERRORS, RECONNECT_CODES } from "./protocol.js";
 
 /** How long a replaced camera stays away: sooner, two cameras with one id would evict each other for ever. */
 const REPLACED_MS = 60_000;
 /** Refusals of a join that pass by themselves. */
-const PASSING = new Set(["rateLimited", "roomFull", "serverBusy", "timeout"]);
+const PASSING = new Set([...PASSING_ERRORS, "timeout"]);
+/** However long a server wants to be left alone: timers take no number as it comes. */
+const LONGEST_MS = 3_600_000;
 
 /** A connection that held this long was a good one: the next retry starts from the shortest delay. */
 const STABLE_MS = 10_000;
@@ -36,14 +38,15 @@ export class Retry {
   /**
    * Milliseconds until the next attempt, or null for none.
    * @param {number} closeCode
-   * @param {string} [refusal] the error code, if the server refused to let the client join
+   * @param {{code?: string, retryAfter?: number}} [refusal] if the server refused to let the client join
    * @returns {number | null}
    */
-  next(closeCode, refusal = "") {
+  next(closeCode, { code = "", retryAfter = 0 } = {}) {
     if (!this.times) return null;
-    if (closeCode === CLOSE_REPLACED || refusal === "cameraIdInUse") return REPLACED_MS;
-    if (!RECONNECT_CODES.has(closeCode) && !PASSING.has(refusal)) return null;
+    if (closeCode === CLOSE_REPLACED || code === "cameraIdInUse") return REPLACED_MS;
+    if (!RECONNECT_CODES.has(closeCode) && !PASSING.has(code)) return null;
     // Full jitter: after a restart of the server, not all its clients come in the same instant.
-    return Math.random() * Math.min(this.times.cap, this.times.base * 2 ** this.attempt++);
+    const delay = Math.random() * Math.min(this.times.cap, this.times.base * 2 ** this.attempt++);
+    return delay + Math.min(LONGEST_MS, Math.max(0, retryAfter * 1000));
   }
 }

@@ -5,6 +5,7 @@ const RESTART_MS = 3_000;
  * @typedef {object} SessionHooks
  * @property {(message: Record<string, unknown>) => boolean} send to the server
  * @property {() => RTCPeerConnection} newPeerConnection ready to negotiate: a camera adds its tracks
+ * @property {() => RTCIceServer[]} iceServers those of now, for a restart of ICE
  * @property {(peer: RTCPeerConnection, offer: RTCSessionDescriptionInit) => void} [beforeAnswer] say what this
  *   side sends
  * @property {(peer: RTCPeerConnection) => void} [beforeOffer] what a first offer is to have
@@ -75,6 +76,7 @@ export class Session {
   offer(options) {
     this.#run(async () => {
       const peer = this.#open();
+      if (options?.iceRestart) this.#renewIceServers(peer);
       if (!peer.localDescription) this.#hooks.beforeOffer?.(peer);
       await peer.setLocalDescription(await peer.createOffer(options));
       this.#send("offer", { sdp: plain(peer.localDescription) });
@@ -93,6 +95,7 @@ export class Session {
       if (isNew) this.#discard();
       const peer = this.#open();
       this.#remoteOrigin = origin;
+      if (this.#isRecovering) this.#renewIceServers(peer);
       await peer.setRemoteDescription(description);
       await this.#addCandidates();
       this.#hooks.beforeAnswer?.(peer, description);
@@ -220,6 +223,18 @@ export class Session {
     this.#recoveryTimer = setTimeout(() => {
       if (this.#peer?.connectionState === "failed") this.end("failed", true);
     }, RESTART_MS);
+  }
+
+  /**
+   * The credentials of TURN servers expire while a peer connection lasts.
+   * @param {RTCPeerConnection} peer
+   */
+  #renewIceServers(peer) {
+    try {
+      peer.setConfiguration?.({ ...peer.getConfiguration(), iceServers: this.#hooks.iceServers() });
+    } catch {
+      // What this WebRTC cannot change stays as it is: the restart may do with it.
+    }
   }
 
   #discard() {

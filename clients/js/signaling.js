@@ -1,4 +1,5 @@
 import { Connection } from "./connection.js";
+import { ForbiddenError, UnauthorizedError } from "./errors.js";
 
 /**
  * What is used of a WebSocket.
@@ -11,7 +12,7 @@ import { Connection } from "./connection.js";
  * @typedef {object} ClientOptions
  * @property {string} [url] of the server's WebSocket; in browsers, by default, that of the page's server
  * @property {string} [room] "default" by default
- * @property {string} [token] for servers that want one
+ * @property {string} [token] for servers that want one; `authenticate` gives another one later
  * @property {{base?: number, cap?: number} | false} [reconnect] how long at least and at most, in milliseconds,
  *   until a lost connection is made again (500 and 30,000, with full jitter); false for never
  * @property {Record<string, unknown>} [meta] what others see of this client, at most 2 KiB as JSON
@@ -25,6 +26,8 @@ import { Connection } from "./connection.js";
  * @property {Record<string, unknown>} [meta]
  * @property {number} [viewers] only in the answer of `getAvailableCameras`
  *
+ * @typedef {import("./errors.js").ClientError} ClientError
+ *
  * @typedef {object} ClientEvents
  * @property {{clientId: string, reconnected: boolean}} connected
  * @property {Record<string, any>} welcome
@@ -35,9 +38,9 @@ import { Connection } from "./connection.js";
  * @property {{cameraId: string, clientId: string}} cameraUnavailable
  * @property {{cameraId: string}} cameraNotFound
  * @property {{viewerId: string, requestId: string}} viewerRequest
- * @property {{code: number, reason: string, willReconnect: boolean}} disconnected
- * @property {{attempt: number, delay: number}} reconnecting `delay` in milliseconds
- * @property {import("./errors.js").ClientError} error that no method of the client rejects with
+ * @property {{code: number, reason: string, willReconnect: boolean, error: ClientError}} disconnected
+ * @property {{attempt: number, delay: number, error: ClientError}} reconnecting `delay` in milliseconds
+ * @property {ClientError} error that no method of the client rejects with
  *
  * @typedef {object} ClientInfo
  * @property {string} clientId
@@ -74,6 +77,26 @@ export class WebRTCCCTVClient extends Connection {
     return (await this._ask({ type: "listCameras" }, "cameras")).cameras;
   }
 
+  /**
+   * Prove anew who this client is, before its token expires. The new token is also that of all later connections,
+   * unless the server refuses it: with an `UnauthorizedError`, or with a `ForbiddenError` where it is for something
+   * else than the one before, and this client is in a room.
+   * @param {string} token
+   * @returns {Promise<void>}
+   */
+  async authenticate(token) {
+    const before = this.options.token;
+    // A connection that is lost meanwhile comes back with the new one.
+    this.options.token = token;
+    try {
+      await this._ask({ type: "auth", token }, "authenticated");
+    } catch (error) {
+      const isRefused = error instanceof UnauthorizedError || error instanceof ForbiddenError;
+      if (isRefused && this.options.token === token) this.options.token = before;
+      throw error;
+    }
+  }
+
   /** End everything, for good. */
   close() {
     this.disconnect();
@@ -82,6 +105,6 @@ export class WebRTCCCTVClient extends Connection {
   /** @protected @returns {RTCPeerConnection} */
   _newPeerConnection() {
     const PeerConnection = this.options.RTCPeerConnection ?? globalThis.RTCPeerConnection;
-    return new PeerConnection({ iceServers: this.options.iceServers ?? this.welcome?.iceServers ?? [] });
+    return new PeerConnection({ iceServers: this.iceServers });
   }
 }

@@ -218,7 +218,8 @@ export class ViewerClient extends WebRTCCCTVClient {
 
   /** @param {string} clientId */
   #sessionWith(clientId) {
-    // Nobody but the camera that was asked has a say in its session.
+    // Nobody but the camera that was asked has a say in its session, and nobody while it is not known who that is.
+    if (!clientId) return undefined;
     for (const { session } of this.#viewings.values()) if (session?.peerId === clientId) return session;
     return undefined;
   }
@@ -252,6 +253,7 @@ export class ViewerClient extends WebRTCCCTVClient {
       },
       send: (message) => this._send(message),
       newPeerConnection: () => this._newPeerConnection(),
+      iceServers: () => this.iceServers,
       emit: (type, detail) => this._emit(type, detail),
       onGivenUp: () => {
         if (this.#viewings.get(cameraId) === viewing) this.#viewings.delete(cameraId);

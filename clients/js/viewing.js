@@ -15,6 +15,7 @@ const LAST_RETRY_MS = 30_000;
  * @property {() => {clientId: string, acceptsAudio: boolean} | null} find the camera, if it is in the room
  * @property {(message: Record<string, unknown>) => boolean} send to the server
  * @property {() => RTCPeerConnection} newPeerConnection
+ * @property {() => RTCIceServer[]} iceServers
  * @property {(type: string, detail: Record<string, unknown>) => void} emit
  * @property {() => void} onGivenUp it is over: no stream came at the first try, or nobody wants it any more
  *
@@ -177,6 +178,7 @@ export class Viewing {
     const session = new Session(camera?.clientId ?? "", {
       send: this.#hooks.send,
       newPeerConnection: this.#hooks.newPeerConnection,
+      iceServers: this.#hooks.iceServers,
       beforeAnswer: (peer, offer) => {
         this.#microphone = camera?.acceptsAudio ? microphoneOf(peer, offer) : null;
       },

@@ -97,7 +97,7 @@ def test_names_are_text_and_nothing_else(open_page: OpenPage, shared_server: Ser
 def test_a_room_name_that_may_not_be_is_a_sentence(open_page: OpenPage, room: str) -> None:
     viewer = open_page(f"/?room={room}")
     expect(viewer.locator("#status")).to_have_attribute("data-state", "failed")
-    expect(viewer.locator("#status")).to_contain_text("name")
+    expect(viewer.locator("#refused-why")).to_contain_text("name")
     assert viewer.locator("img:not(.logo)").count() == 0
 
 
@@ -503,10 +503,6 @@ def test_nothing_moves_for_people_who_want_it_calm(open_page: OpenPage) -> None:
     animated = "() => document.getAnimations().length"
     viewer.evaluate("document.querySelector('#status').dataset.state = 'connecting'")
     assert viewer.evaluate(animated) == 0
-
-
-def test_the_wall_says_that_there_is_no_password(open_page: OpenPage) -> None:
-    expect(open_page("/", viewport=DESKTOP).locator("#open-note")).to_be_visible()
 
 
 def test_a_screen_reader_hears_names_and_states(open_page: OpenPage, shared_server: Server) -> None:

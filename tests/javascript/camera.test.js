@@ -36,6 +36,19 @@ test("a camera joins as one", async () => {
   assert.deepEqual({ deviceType, cameraId, maxViewers }, { deviceType: "camera", cameraId: "porch", maxViewers: 2 });
 });
 
+test("a device key goes with every join, and only where there is one", async () => {
+  await registered();
+  assert.ok(!("deviceKey" in FakeSocket.last.lastOf("join")));
+  const camera = new CameraClient({ ...OPTIONS, cameraId: "porch", deviceKey: "0123456789abcdef" });
+  const registering = camera.register();
+  FakeSocket.last.admit();
+  await registering;
+  FakeSocket.last.drop(1006);
+  tick(500);
+  FakeSocket.last.welcome();
+  assert.equal(FakeSocket.last.lastOf("join").deviceKey, "0123456789abcdef");
+});
+
 test("a viewer that asks gets an offer with all tracks", async () => {
   const camera = await registered();
   const events = record(camera, "viewersChanged", "viewerRequest");

@@ -4,6 +4,8 @@ import { afterEach, beforeEach, test } from "node:test";
 import { CameraClient, WebRTCCCTVClient } from "../../clients/js/index.js";
 import { FakeSocket, OPTIONS, begin, end, record, settle, tick } from "./fakes.js";
 
+const ERROR_AFTER = { 4401: "UnauthorizedError", 4403: "ForbiddenError", 4408: "UnauthorizedError" };
+
 beforeEach(begin);
 afterEach(end);
 
@@ -64,7 +66,10 @@ for (const code of [1000, 1003, 1007, 1008, 1009, 4401, 4403, 4408]) {
     FakeSocket.last.drop(code);
     tick(120_000);
     assert.equal(FakeSocket.all.length, 1);
-    assert.deepEqual(events, [{ type: "disconnected", code, reason: "", willReconnect: false }]);
+    const [{ error, ...event }] = events;
+    assert.deepEqual(event, { type: "disconnected", code, reason: "", willReconnect: false });
+    assert.equal(events.length, 1);
+    assert.equal(error.name, ERROR_AFTER[code] ?? "ConnectionError");
     assert.equal(client.state, "idle");
   });
 }
@@ -197,13 +202,19 @@ test("a token is in the address, whatever is in the token", async () => {
   assert.equal(FakeSocket.last.url, "ws://server/ws?x=1&token=a%26b%3Dc+d");
 });
 
-for (const code of [4401, 4403, 4408]) {
+for (const code of [4401, 4408]) {
   test(`${code} is a matter of the token`, async () => {
     const connecting = new WebRTCCCTVClient(OPTIONS).connect();
     FakeSocket.last.drop(code, "No.");
     await assert.rejects(connecting, { name: "UnauthorizedError", closeCode: code, message: "No." });
   });
 }
+
+test("4403 is no matter of the token", async () => {
+  const connecting = new WebRTCCCTVClient(OPTIONS).connect();
+  FakeSocket.last.drop(4403, "Not from this page.");
+  await assert.rejects(connecting, { name: "ForbiddenError", code: "forbidden", message: "Not from this page." });
+});
 
 test("a join that is refused for want of a token says so", async () => {
   const connecting = new WebRTCCCTVClient(OPTIONS).connect();

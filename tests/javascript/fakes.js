@@ -31,8 +31,12 @@ export class FakeSocket extends EventTarget {
   // --- what the server does ---
 
   receive(message) {
+    this.receiveText(JSON.stringify(message));
+  }
+
+  receiveText(data) {
     this.readyState = 1;
-    this.dispatchEvent(Object.assign(new Event("message"), { data: JSON.stringify(message) }));
+    this.dispatchEvent(Object.assign(new Event("message"), { data }));
   }
 
   drop(code, reason = "") {
@@ -113,6 +117,14 @@ export class FakePeer {
   constructor(configuration) {
     this.configuration = configuration;
     FakePeer.all.push(this);
+  }
+
+  getConfiguration() {
+    return this.configuration;
+  }
+
+  setConfiguration(configuration) {
+    this.configuration = configuration;
   }
 
   addTrack(track) {

@@ -96,6 +96,8 @@ test("a session goes on where it was: same id, same stream, nothing twice", asyn
   seq -= 1; // The last message once more.
   receive({ type: "clientJoined", clientId: "old", deviceType: "viewer" });
   receive({ type: "clientJoined", clientId: "new", deviceType: "viewer" });
+  assert.equal(events[0].error.name, "ConnectionError");
+  delete events[0].error;
   assert.deepEqual(events, [
     { type: "disconnected", code: 1006, reason: "", willReconnect: true },
     { type: "connected", clientId: "me", reconnected: true },

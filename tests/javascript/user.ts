@@ -3,6 +3,7 @@ import {
   CameraBusyError,
   CameraClient,
   ClientError,
+  ForbiddenError,
   type Pictures,
   ViewerClient,
   WebRTCCCTVClient,
@@ -24,6 +25,7 @@ const viewer = new ViewerClient(options);
 viewer
   .on("streamReceived", ({ cameraId, stream }) => console.log(cameraId.trim(), stream.getTracks().length))
   .on("streamLost", ({ reason }) => console.log(reason === "failed"))
+  .on("reconnecting", ({ delay, error }) => console.log(delay + (error.retryAfter ?? 0)))
   .once("disconnected", ({ code, willReconnect }) => console.log(code + 1, !willReconnect));
 viewer.addEventListener("reconnecting", (event: Event) => console.log(event.type));
 // @ts-expect-error: there is no such event.
@@ -40,8 +42,11 @@ export async function watch(cameraId: string): Promise<StreamStats | null> {
     console.log(stream.id);
   } catch (error) {
     if (error instanceof CameraBusyError) console.log(error.code?.length);
+    else if (error instanceof ForbiddenError) console.log(error.message);
     else if (!(error instanceof ClientError)) throw error;
   }
+  await viewer.authenticate("another token");
+  console.log(viewer.iceServers.map(({ urls }) => urls));
   await viewer.talk(cameraId, null);
   const pictures: Pictures = await viewer.requestPictures(cameraId);
   pictures.onpicture = (jpeg: Uint8Array) => console.log(jpeg.byteLength, pictures.count);
@@ -53,6 +58,7 @@ export async function watch(cameraId: string): Promise<StreamStats | null> {
 export const camera: WebRTCCCTVClient<any> = new CameraClient({
   ...options,
   cameraId: "porch",
+  deviceKey: "0123456789abcdef",
   maxViewers: 2,
   reconnect: false,
   acceptsAudio: true,

@@ -11,7 +11,7 @@ const found = (text, pattern) => [...text.matchAll(pattern)].map(([, value]) => 
 
 for (const page of PAGES) {
   test(`${page} names texts that there are`, () => {
-    const names = found(read(page), /data-(?:text|label)="([^"]*)"/g);
+    const names = found(read(page), /data-(?:text|label|title)="([^"]*)"/g);
     assert.ok(names.length > 0);
     for (const name of names) assert.equal(typeof texts[name], "string", name);
   });

@@ -125,7 +125,7 @@ afterEach(end);
 /** A viewer whose camera does what the test says. */
 class FakeViewer {
   state = "connected";
-  welcome = { iceServers: [] };
+  iceServers = [];
   cameras = new Map([["porch", {}]]);
   requests = [];
   stopped = 0;
@@ -215,7 +215,7 @@ for (const [name, more, state] of REFUSALS) {
 
 test("with a TURN server, no path is another matter", async () => {
   const { viewer, watch } = watching();
-  viewer.welcome.iceServers = [{ urls: "stun:a" }, { urls: ["turns:b"] }];
+  viewer.iceServers = [{ urls: "stun:a" }, { urls: ["turns:b"] }];
   watch.want();
   await viewer.refuse("ICEFailedError", { reason: "failed" });
   assert.equal(watch.state, "relayFailed");
