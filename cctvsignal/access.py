@@ -10,6 +10,7 @@ from .messages import AnyClientMessage, ErrorCode, Join, ListCameras, RequestStr
 
 Role: TypeAlias = Literal["camera", "viewer", "both", "admin"]
 
+MOST_KNOWN: Final = 256
 _MAY_BE_CAMERA: Final = ("camera", "both", "admin")
 _MAY_VIEW: Final = ("viewer", "both", "admin")
 
@@ -38,6 +39,8 @@ class Identity:
     token_id: str | None = None
     sees_all: bool = field(init=False)
     """Whether it may view every camera of its rooms: then nothing need be looked at one by one."""
+    _views: dict[str, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Of each camera that was asked about: whether it may be viewed."""
 
     def __post_init__(self) -> None:
         sees_all = self.role in _MAY_VIEW and (self.cameras is None or "*" in self.cameras)
@@ -55,7 +58,15 @@ class Identity:
         """Whether it may know of this camera and watch it."""
         if self.sees_all:
             return True
-        return self.role in _MAY_VIEW and self.cameras is not None and _matches(self.cameras, camera_id)
+        if self.cameras is None or self.role not in _MAY_VIEW:
+            return False
+        # It is asked for every message that is passed on.
+        known = self._views.get(camera_id)
+        if known is None:
+            if len(self._views) >= MOST_KNOWN:
+                self._views.clear()
+            known = self._views[camera_id] = _matches(self.cameras, camera_id)
+        return known
 
     def grants_the_same(self, other: Identity) -> bool:
         """Whether a connection may change from one to the other in the middle of what it does."""
@@ -67,6 +78,8 @@ class Identity:
         )
 
 
+_ASKED_FOR: Final = frozenset((Join, RequestStream, ListCameras))
+"""What not everybody may send: all that is known to be somebody may send the rest."""
 ANYONE: Final = Identity("", "admin", ("*",))
 """Everybody, on a server that asks for no token."""
 NOBODY: Final = Identity("", "viewer", cameras=())
@@ -79,7 +92,7 @@ def refusal(identity: Identity, message: AnyClientMessage) -> tuple[ErrorCode, s
     What depends on the camera that a message is about is left to `may_view`: a camera that somebody may not
     view must look as if it were not there.
     """
-    if identity is ANYONE:
+    if identity is ANYONE or (type(message) not in _ASKED_FOR and identity is not NOBODY):
         return None
     if identity is NOBODY:
         return "unauthorized", "Say who you are first: send auth with a token."
@@ -90,7 +103,7 @@ def refusal(identity: Identity, message: AnyClientMessage) -> tuple[ErrorCode, s
             return "forbidden", "Your token is for a camera, not for a viewer."
         if message.camera_id is not None and not identity.may_register(message.camera_id):
             return "forbidden", "Your token does not let you be this camera."
-    elif isinstance(message, RequestStream | ListCameras) and identity.role not in _MAY_VIEW:
+    elif identity.role not in _MAY_VIEW:
         return "forbidden", "Your token is for a camera, and cameras do not watch others."
     return None
 

@@ -6,25 +6,36 @@ for every message.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from dataclasses import dataclass, field
+from typing import Final
 
 from .messages import AnyClientMessage, Auth, IceCandidate, Join, Leave
 
+ROUNDING: Final = 1e-6
+"""So many seconds are none."""
 PATIENCE: Final = 30
 """So many refused messages in a row, and the connection is closed."""
 
 
-class Rate(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Rate:
     """So many each second, and so many at once; a rate of 0 is no limit."""
 
     per_second: float
     burst: float
+    # Divided once, not for every message: how long one takes to come back, and how long all of them.
+    seconds_each: float = field(init=False, repr=False)
+    seconds_all: float = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seconds_each", 1 / self.per_second if self.per_second else 0.0)
+        object.__setattr__(self, "seconds_all", self.burst * self.seconds_each)
 
     def __str__(self) -> str:
         return f"{self.per_second:g}/{self.burst:g}" if self.per_second else "0"
 
 
+_JOINING: Final = frozenset((Join, Leave, Auth))
 UNLIMITED: Final = Rate(0, 0)
 
 
@@ -49,26 +60,33 @@ class Limits:
 class Bucket:
     """What is left of a rate. Times are in seconds of any one clock."""
 
-    __slots__ = ("_full_at",)
+    __slots__ = ("full_at",)
 
     def __init__(self) -> None:
-        self._full_at = 0.0
+        self.full_at = 0.0
 
     def take(self, rate: Rate, amount: float, now: float) -> float:
         """Take this much out of it, and return 0; or nothing, and return how many seconds to wait."""
-        if not rate.per_second:
-            return 0.0
-        full_at = max(self._full_at, now) + amount / rate.per_second
-        wait = full_at - now - rate.burst / rate.per_second
+        full_at = self.after(rate, amount, now)
+        wait = full_at - now - rate.seconds_all
         # Sums of fractions of seconds are not exact.
-        if wait > 1e-6:
+        if wait > ROUNDING:
             return wait
-        self._full_at = full_at
+        self.full_at = full_at
         return 0.0
+
+    def after(self, rate: Rate, amount: float, now: float) -> float:
+        """When it would be full again if this much were taken out of it."""
+        full_at = self.full_at
+        if full_at < now:
+            full_at = now
+        elif full_at > now + rate.seconds_all:
+            full_at = self.full_at = now + rate.seconds_all  # The clock was set back.
+        return full_at + amount * rate.seconds_each
 
     def is_full(self, now: float) -> bool:
         """Whether nothing has been taken that is not there again."""
-        return self._full_at <= now
+        return self.full_at <= now
 
 
 class Buckets:
@@ -80,12 +98,16 @@ class Buckets:
 
     def take(self, key: str, rate: Rate, now: float) -> float:
         """As `Bucket.take`, for one of the bucket of this key."""
+        return self.get(key, now).take(rate, 1, now)
+
+    def get(self, key: str, now: float) -> Bucket:
+        """The bucket of this key."""
         bucket = self._buckets.get(key)
         if bucket is None:
             if len(self._buckets) >= self._sweep_at:
                 self._sweep(now)
             bucket = self._buckets[key] = Bucket()
-        return bucket.take(rate, 1, now)
+        return bucket
 
     def _sweep(self, now: float) -> None:
         self._buckets = {key: bucket for key, bucket in self._buckets.items() if not bucket.is_full(now)}
@@ -110,16 +132,29 @@ class Meter:
 
         `size` is in bytes, `who` is the identity or address whose message this is.
         """
-        limits = self._limits
-        if isinstance(message, IceCandidate):
-            wait = self._candidates.take(limits.candidates, 1, now)
+        limits, joins = self._limits, None
+        kind = type(message)
+        if kind is IceCandidate:
+            own, rate = self._candidates, limits.candidates
         else:
-            wait = self._messages.take(limits.messages, 1, now)
-            if not wait and isinstance(message, Join | Leave | Auth):
-                wait = self._joins.take(who, limits.joins, now)
-        wait = wait or self._bytes.take(limits.message_bytes, size, now)
-        self._refused = self._refused + 1 if wait else 0
-        return wait
+            own, rate = self._messages, limits.messages
+            if kind in _JOINING:
+                joins = self._joins.get(who, now)
+        # All are looked at before anything is taken: whoever waits as long as it is told gets through.
+        own_at = own.after(rate, 1, now)
+        bytes_at = self._bytes.after(limits.message_bytes, size, now)
+        wait = max(own_at - rate.seconds_all, bytes_at - limits.message_bytes.seconds_all) - now
+        if joins is not None:
+            joins_at = joins.after(limits.joins, 1, now)
+            wait = max(wait, joins_at - limits.joins.seconds_all - now)
+        if wait > ROUNDING:
+            self._refused += 1
+            return wait
+        self._refused = 0
+        own.full_at, self._bytes.full_at = own_at, bytes_at
+        if joins is not None:
+            joins.full_at = joins_at
+        return 0.0
 
     def control_frame(self, now: float) -> bool:
         """Count a ping or pong; whether it is one too many."""
