@@ -34,7 +34,8 @@ class CameraClient(SessionClient):
     many watch, the source is encoded at most once for each of the `codecs` (offered in this order), as
     `encoding` says, or not at all if it is H.264 already. Each of the `channels` is a data channel that it
     opens for viewers, and takes from them; `accepts` are those that it only takes. One that does not
-    `sends_video` has nothing but those.
+    `sends_video` has nothing but those. `device_key` is a random text of 16 to 256 characters: whoever is the
+    first to bring one for an id has that id for ever (docs/protocol.md, section 2.4).
 
     Of its own it has the event `viewersChanged` (the list `viewers`).
     """
@@ -47,6 +48,7 @@ class CameraClient(SessionClient):
         *,
         camera_id: str,
         max_viewers: int | None = None,
+        device_key: str | None = None,
         encoding: EncoderSettings = AS_THE_SOURCE,
         codecs: Sequence[Codec] = CODECS,
         channels: ChannelHandlers = NO_CHANNELS,
@@ -57,6 +59,7 @@ class CameraClient(SessionClient):
         super().__init__(server, **options)
         self.camera_id = camera_id
         self.max_viewers = max_viewers
+        self._device_key = device_key
         self._encoding = encoding
         self._codecs = codecs
         self._channels = channels
@@ -115,12 +118,15 @@ class CameraClient(SessionClient):
             await self._ask(self._join_message(), messages.Joined)
 
     def _join_message(self) -> messages.Join:
+        if self._device_key is not None and not 16 <= len(self._device_key) <= 256:
+            raise ValueError("a device key has 16 to 256 characters")
         return messages.Join(
             room=self.room,
             device_type="camera",
             camera_id=self.camera_id,
             meta=self.meta,
             max_viewers=self.max_viewers,
+            device_key=self._device_key,
         )
 
     async def _start_streaming(self, source: Source | str) -> None:

@@ -88,6 +88,8 @@ def camera() -> None:
     parser.add_argument(
         "--max-viewers", metavar="N", type=int, help="how many may watch (default: any number)"
     )
+    text = "a random text that keeps its id for this camera, once the server has seen it"
+    add_option(parser, "--device-key", "DEVICE_KEY", None, text)
     run(parser, be_camera)
 
 

@@ -43,6 +43,7 @@ async def be_camera(arguments: argparse.Namespace, reporter: Reporter) -> None:
         meta={"name": arguments.name} if arguments.name else None,
         camera_id=arguments.id,
         max_viewers=arguments.max_viewers,
+        device_key=arguments.device_key,
         encoding=encoding,
         codecs=sorted(CODECS, key=lambda codec: codec.lower() != arguments.codec),
     )

@@ -27,6 +27,8 @@ OPEN_SECONDS: Final = 10.0
 WELCOME_SECONDS: Final = 10.0
 CLOSE_NORMAL: Final = 1000
 CLOSE_UNAUTHORIZED: Final = 4401
+CLOSES_OF_STRANGERS: Final = (CLOSE_UNAUTHORIZED, 4408)
+"""Its token is no good, or it had none in time."""
 REFUSED: Final = re.compile(r"upgrade failed \[40[13]\]")
 """Autobahn's words for an HTTP answer."""
 PEM_CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
@@ -74,10 +76,10 @@ class Connection(WebSocketClientProtocol):
         server, code = self.factory.url, self.remoteCloseCode
         if self._why is not None:
             return TLSFailed(f"{server} is not trusted: {_tls_problem(self._why)}.")
-        if code == CLOSE_UNAUTHORIZED or REFUSED.search(reason):
-            return Unauthorized(
-                f"{server} lets nobody in without a valid token: check it.", CLOSE_UNAUTHORIZED
-            )
+        if code in CLOSES_OF_STRANGERS or REFUSED.search(reason):
+            said = f" It says: {self.remoteCloseReason}" if self.remoteCloseReason else ""
+            text = f"{server} lets nobody in without a valid token: check it.{said}"
+            return Unauthorized(text, CLOSE_UNAUTHORIZED)
         return ConnectionFailed(f"{server} cannot be reached: no WebSocket there ({reason}).", code)
 
 
@@ -150,7 +152,7 @@ async def _wait_for_welcome(connection: Connection, server: str) -> None:
     if connection.gone.done():
         code = connection.gone.result()
         text = f"{server} closed the connection at once (close code {code})."
-        raise (Unauthorized if code == CLOSE_UNAUTHORIZED else ConnectionFailed)(text, code)
+        raise (Unauthorized if code in CLOSES_OF_STRANGERS else ConnectionFailed)(text, code)
 
 
 def _trust(ca_file: str | Path | None) -> Any:

@@ -11,7 +11,7 @@ STABLE_SECONDS: Final = 10.0
 REPLACED_SECONDS: Final = 60.0
 """After 4409 another camera has the id: come back late, if at all."""
 CLOSE_REPLACED: Final = 4409
-STAYS_AWAY_AFTER: Final = frozenset({1003, 1007, 1008, 1009, 4401, 4403})
+STAYS_AWAY_AFTER: Final = frozenset({1003, 1007, 1008, 1009, 4401, 4403, 4408})
 """Close codes after which to come back unchanged would end the same way (protocol.md, section 2.6)."""
 
 

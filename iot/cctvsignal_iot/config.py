@@ -50,6 +50,8 @@ class DeviceConfig(msgspec.Struct, forbid_unknown_fields=True, rename="kebab", k
     bitrate: Count | None = None
     """Of the video, in kbit/s."""
     max_viewers: Count | None = None
+    device_key: Annotated[str, msgspec.Meta(min_length=16, max_length=256)] | None = None
+    """Keeps its id for this device: random, and the same for ever."""
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)

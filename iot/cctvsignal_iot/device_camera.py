@@ -45,6 +45,7 @@ class DeviceCamera:
             server,
             camera_id=config.id,
             max_viewers=config.max_viewers,
+            device_key=config.device_key,
             encoding=EncoderSettings(
                 bitrate=None if config.bitrate is None else config.bitrate * 1000, fps=config.fps
             ),
