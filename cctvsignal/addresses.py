@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, TypeAlias
-from urllib.parse import urlsplit
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-_HOST: Final = re.compile(r"(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d{1,5})?", re.IGNORECASE)
+# In ASCII: elsewhere, there are letters that become one of these where case does not matter.
+_HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(\d{1,5}))?", re.IGNORECASE | re.ASCII)
 
 
 def network(text: str) -> Network:
@@ -83,7 +83,8 @@ class Origins:
 
 def is_host(text: str) -> bool:
     """Whether this is what a Host header may be: a name or an address, and perhaps a port."""
-    return _HOST.fullmatch(text) is not None
+    match = _HOST.fullmatch(text)
+    return match is not None and int(match[2] or 0) <= 65535
 
 
 def is_origin(text: str) -> bool:
@@ -99,18 +100,17 @@ def _origin(text: str) -> Origin | None:
     """Scheme, host and port of an origin (RFC 6454, section 4); None for what is none."""
     if text == "null":
         return _NULL
-    scheme, separator, host = text.lower().partition("://")
+    scheme, separator, host = text.partition("://")
+    scheme = scheme.lower()
     if not separator or scheme not in _DEFAULT_PORTS or not is_host(host):
         return None
     return (scheme, *_split(host, _DEFAULT_PORTS[scheme]))
 
 
 def _split(host: str, default_port: int) -> tuple[str, int]:
-    parts = urlsplit(f"//{host.lower()}")
-    try:
-        return parts.hostname or "", parts.port or default_port
-    except ValueError:  # A port beyond 65535.
-        return "", 0
+    match = _HOST.fullmatch(host)
+    assert match is not None
+    return match[1].lower(), int(match[2] or default_port)
 
 
 def _parse(address: str) -> IPv4Address | IPv6Address | None:
