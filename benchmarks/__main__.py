@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Final
 
-from . import esp32, machine, media, report, servers, web
-from .servers import SERVERS, Server, SetupError
+from . import esp32, machine, media, report, security, servers, web
+from .servers import OURS, SERVERS, Server, SetupError
 
 PAIRS: Final = 50
 WINDOW: Final = 16
@@ -59,7 +59,7 @@ RELAYS: Final = (
 JOINS: Final = "connections and joins"
 IDLE: Final = "memory of an idle joined connection"
 
-AnyPlan = Plan | media.Plan | web.Plan | esp32.Plan | esp32.SoakPlan
+AnyPlan = Plan | security.Plan | media.Plan | web.Plan | esp32.Plan | esp32.SoakPlan
 Measured = dict[str, list[dict[str, dict[str, Any]]]]
 Suite = tuple[list[str], dict[str, Any]]
 """The lines of a suite for people, and all its figures."""
@@ -76,6 +76,11 @@ def alternate(number: int, measure: Callable[[str], dict[str, Any]]) -> dict[str
     return {name: measure(name) for name in order}
 
 
+def _arguments(name: str) -> list[str]:
+    """The Node relay has no limits either."""
+    return ["--no-limits"] if name == OURS else []
+
+
 def run(plan: Plan, server_core: int | None, load_core: int | None) -> Measured:
     """All rounds of all measurements."""
     measured: Measured = {case: [] for case in (*(relay.name for relay in RELAYS), JOINS, IDLE)}
@@ -86,11 +91,14 @@ def run(plan: Plan, server_core: int | None, load_core: int | None) -> Measured:
 
     def idle(name: str) -> dict[str, Any]:
         # In a fresh process: memory that was freed, but not given back, would be used again.
-        with servers.running(name, server_core) as server:
+        with servers.running(name, server_core, *_arguments(name)) as server:
             return joins(server, plan.idle, plan.settle)
 
     with ExitStack() as stack:
-        up = {name: stack.enter_context(servers.running(name, server_core)) for name in SERVERS}
+        up = {
+            name: stack.enter_context(servers.running(name, server_core, *_arguments(name)))
+            for name in SERVERS
+        }
 
         def relay(case: Case, name: str) -> dict[str, Any]:
             job = asdict(case) | {"port": up[name].port, "pid": up[name].pid, "pairs": PAIRS}
@@ -168,6 +176,21 @@ def relay_suite(plan: Plan, server_core: int | None, load_core: int | None) -> S
     return lines, {"machine": described, "pinned": pinned, "plan": vars(plan), "rounds": measured}
 
 
+def security_suite(plan: security.Plan, server_core: int | None, load_core: int | None) -> Suite:
+    """This server with all checks beside itself without."""
+    started = time.monotonic()
+    described = machine.describe(("twisted", "autobahn", "msgspec", "pyjwt", "cctvsignal"))
+    measured = security.run(plan, server_core, load_core, say)
+    where = (
+        "Not pinned: the servers and the load generator share all cores, so figures are rough."
+        if server_core is None
+        else f"The servers ran on core {server_core}, the load generator on core {load_core}."
+    )
+    lines = [*_heading(described, where, plan, started), *security.lines(measured)]
+    pinned = {"server": server_core, "load": load_core}
+    return lines, {"machine": described, "pinned": pinned, "plan": vars(plan), "rounds": measured}
+
+
 def media_suite(plan: media.Plan, camera_core: int | None, viewer_core: int | None) -> Suite:
     """This project's camera beside a plain one."""
     started = time.monotonic()
@@ -232,6 +255,7 @@ def main() -> int:
     quick = options.quick
     suites: dict[str, Callable[[], Suite]] = {
         report.RELAY: lambda: relay_suite(QUICK if quick else FULL, *cores),
+        report.SECURITY: lambda: security_suite(security.QUICK if quick else security.FULL, *cores),
         report.MEDIA: lambda: media_suite(media.QUICK if quick else media.FULL, *cores),
         report.WEB: lambda: web_suite(web.QUICK if quick else web.FULL, *cores),
         report.ESP32: lambda: esp32_suite(esp32.QUICK if quick else esp32.FULL, *cores),

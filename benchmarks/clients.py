@@ -55,7 +55,7 @@ class Poller:
 class Client:
     """One connection. `seen` has the messages of the server by type, for as long as it is set up."""
 
-    def __init__(self, port: int, room: str, camera_id: str | None) -> None:
+    def __init__(self, port: int, room: str, camera_id: str | None, token: str | None) -> None:
         self.room = room
         self.camera_id = camera_id
         self.id = ""
@@ -77,7 +77,7 @@ class Client:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setblocking(False)
         self.fd = self.socket.fileno()
-        self.socket.send(frames.handshake(port))
+        self.socket.send(frames.handshake(port, token))
 
     def send(self, message: dict[str, Any]) -> None:
         """Send one message; not for the measured path."""
@@ -139,8 +139,9 @@ class Client:
 class Crowd:
     """Connections that belong together, and the poller that watches them."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, token: str | None = None) -> None:
         self.port = port
+        self.token = token
         self.poller = Poller()
         self.clients: dict[int, Client] = {}
 
@@ -156,7 +157,7 @@ class Crowd:
                 if place is None:
                     more = False
                     break
-                client = Client(self.port, *place)
+                client = Client(self.port, *place, self.token)
                 self.clients[client.fd] = client
                 self.poller.add(client.fd)
                 under_way.add(client.fd)

@@ -26,12 +26,13 @@ SDP_HEAD: Final = (
 SDP_LINE: Final = "a=fmtp:{} level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\n"
 
 
-def handshake(port: int) -> bytes:
+def handshake(port: int, token: str | None = None) -> bytes:
     """The opening handshake of a client that offers no extension, so that nothing is compressed."""
     key = base64.b64encode(os.urandom(16)).decode()
+    authorization = "" if token is None else f"Authorization: Bearer {token}\r\n"
     return (
         f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        f"{authorization}Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
     ).encode()
 
 

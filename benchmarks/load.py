@@ -33,6 +33,7 @@ class RelayJob:
     warm_seconds: float
     seconds: float
     rate: int = 0
+    token: str | None = None
 
 
 @dataclass
@@ -82,7 +83,7 @@ class Relay:
 
     def __init__(self, job: RelayJob) -> None:
         self.job = job
-        self.crowd = Crowd(job.port)
+        self.crowd = Crowd(job.port, job.token)
         # A burst and a little more. A far larger buffer would cost Python more than the read itself.
         self.buffer = job.in_flight * (job.size + 100) + 4096
         self.latencies: list[int] = []

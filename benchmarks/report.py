@@ -14,11 +14,12 @@ from .servers import NODE, OURS
 RESULTS: Final = Path(__file__).parent / "results" / "latest.json"
 PAGE: Final = Path(__file__).parent.parent / "docs" / "performance.md"
 RELAY: Final = "relay"
+SECURITY: Final = "security"
 MEDIA: Final = "media"
 WEB: Final = "web"
 ESP32: Final = "esp32"
 SOAK: Final = "soak"
-SUITES: Final = (RELAY, MEDIA, WEB, ESP32)
+SUITES: Final = (RELAY, SECURITY, MEDIA, WEB, ESP32)
 LONG: Final = (SOAK,)
 """Suites that run only when they are named."""
 BUSY: Final = 0.9

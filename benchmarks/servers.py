@@ -52,11 +52,11 @@ def install_node() -> tuple[str, str]:
 
 
 @contextmanager
-def running(name: str, core: int | None) -> Iterator[Server]:
-    """Start a server and end it."""
+def running(name: str, core: int | None, *arguments: str) -> Iterator[Server]:
+    """Start a server and end it; the arguments are for ours."""
     with ExitStack() as stack:
         with on_core(core):
-            process = stack.enter_context(command(*_command(name)))
+            process = stack.enter_context(command(*_command(name), *arguments))
         try:
             port = process.wait_for_line(ADDRESS)[1]
         except AssertionError as error:
