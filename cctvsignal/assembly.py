@@ -78,12 +78,13 @@ def assemble(options: Options, reactor: IReactorTime, health: Callable[[Hub], di
     hub = Hub(reactor, policy)
     proxies, origins = Proxies(options["trusted-proxy"] or ()), Origins(options["allow-origin"] or ())
     gate = Gate(reactor, limits, 0 if options["no-limits"] else capacity())
+    refused = () if audit is None else (audit.refused,)
+    entrance = Entrance(reactor, gate, proxies, origins, authenticate, refused)
     websocket = SignalingFactory(
         hub,
         reactor,
-        Entrance(gate, proxies, origins, authenticate),
+        entrance,
         limits,
-        refused=() if audit is None else (audit.refused,),
         server=SERVER,
         max_message_bytes=options["max-message-bytes"],
         ping_interval=options["ping-interval"],
@@ -94,6 +95,7 @@ def assemble(options: Options, reactor: IReactorTime, health: Callable[[Hub], di
         WebSocketResource(websocket),
         server=SERVER,
         origins=origins,
+        entrance=entrance,
         health=lambda: health(hub),
         ice_servers=IceServersApi(hub, ice, authenticate, reactor).answer,
         web_dir=options.web_directory,
@@ -103,8 +105,7 @@ def assemble(options: Options, reactor: IReactorTime, health: Callable[[Hub], di
         HandshakeSite,
         reactor=reactor,
         handshake_timeout=options["handshake-timeout"],
-        gate=gate,
-        proxies=proxies,
+        entrance=entrance,
     )
     certificate = None
     if options["tls-cert"] is not None:

@@ -1,30 +1,38 @@
-"""Who may connect, and as whom: the checks of a request to become a WebSocket."""
+"""Who may connect, and as whom: places for connections, origins of pages, tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from .access import ANYONE, NOBODY, CannotSay, Identity, Unauthorized
 from .addresses import Origins, Proxies
 from .gate import Gate, TooMany
 from .policy import Authenticate, Outcome
+from .timers import Clock
 
 CLOSE_BUSY: Final = 1013
 CLOSE_UNAUTHORIZED: Final = 4401
 FORBIDDEN: Final = 403
 UNAVAILABLE: Final = 503
+QUIET_SECONDS: Final = 60.0
+"""Between two lines of the log about those who are not let in for one kind of reason."""
+
+log = Logger()
 
 
 class Turned(Exception):
-    """Away before it became a WebSocket: an HTTP status, and the reason for people."""
+    """Away before it became a WebSocket: an HTTP status, the reason for people, and when to come again."""
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: str, retry_after: float | None = None) -> None:
         super().__init__(text)
         self.status = status
+        self.retry_after = retry_after
+        """In seconds; None: the same request will never do."""
 
 
 @dataclass(frozen=True)
@@ -38,65 +46,103 @@ class Visitor:
 
 
 class Entrance:
-    """`authenticate` is None where nobody needs a token."""
+    """`authenticate` is None where nobody needs a token.
+
+    `refused` are told of the address of whoever is not let in, and why.
+    """
 
     def __init__(
-        self, gate: Gate, proxies: Proxies, origins: Origins, authenticate: Authenticate | None
+        self,
+        clock: Clock,
+        gate: Gate,
+        proxies: Proxies,
+        origins: Origins,
+        authenticate: Authenticate | None,
+        refused: Sequence[Callable[[str, str], None]] = (),
     ) -> None:
+        self._clock = clock
         self._gate = gate
         self._proxies = proxies
         self._origins = origins
         self._authenticate = authenticate
+        self._refused = refused
+        self._quiet_until: dict[int, float] = {}
 
-    def admit(
-        self,
-        connection: object,
-        peer: str,
-        secure: bool,
-        headers: Mapping[str, str],
-        query: Mapping[str, Sequence[str]],
-    ) -> Deferred[Visitor]:
-        """Who this is; fails with `Turned`.
+    def enter(self, connection: object, peer: str) -> None:
+        """There is a new connection from this address; raises `Turned`."""
+        try:
+            self._gate.enter(connection)
+            if not self._proxies.trusts(peer):
+                self._gate.comes_from(connection, peer)
+        except TooMany as error:
+            # Its place is for others, however long it takes to go.
+            self._gate.leave(connection)
+            raise self._turned(peer, UNAVAILABLE, str(error), error.retry_after) from None
 
-        `peer` is the address at the other end of the transport `connection`, `secure` whether that is TLS;
-        the names of `headers` are in lower case.
+    def check(self, connection: object, peer: str, secure: bool, headers: Mapping[str, str]) -> None:
+        """Whether a connection may become a WebSocket; raises `Turned`.
+
+        `peer` is the address at its other end, `secure` whether it is TLS; the names of `headers` are in
+        lower case.
         """
-        address, secure = self.origin_of(peer, secure, headers)
+        address = self._proxies.client(peer, headers.get("x-forwarded-for"))
+        if self._proxies.trusts(peer):
+            secure = secure or headers.get("x-forwarded-proto", "").strip().lower() == "https"
         if not self._origins.admits(headers.get("origin"), headers.get("host"), secure):
-            raise Turned(FORBIDDEN, "Pages of this origin may not connect: see --allow-origin")
+            text = "pages of this origin may not connect: see --allow-origin"
+            raise self._turned(address, FORBIDDEN, text)
         if self._proxies.trusts(peer) and address != peer:
             try:
                 self._gate.comes_from(connection, address)
             except TooMany as error:
-                raise Turned(UNAVAILABLE, str(error)) from None
+                raise self._turned(address, UNAVAILABLE, str(error), error.retry_after) from None
+
+    def identify(
+        self, peer: str, headers: Mapping[str, str], query: Mapping[str, Sequence[str]]
+    ) -> Deferred[Visitor]:
+        """Who this is."""
+        address = self._proxies.client(peer, headers.get("x-forwarded-for"))
         token = bearer(headers.get("authorization")) or next(iter(query.get("token", ())), None)
         visiting: Deferred[Visitor] = Deferred()
         if self._authenticate is None or not token:
             visiting.callback(Visitor(address, ANYONE if self._authenticate is None else NOBODY))
         else:
-            self._authenticate(token, lambda outcome: visiting.callback(_visitor(address, outcome)))
+            self._authenticate(token, lambda outcome: visiting.callback(self._visitor(address, outcome)))
         return visiting
 
-    def origin_of(self, peer: str, secure: bool, headers: Mapping[str, str]) -> tuple[str, bool]:
-        """The address that a request comes from, and whether it came by TLS."""
-        if self._proxies.trusts(peer):
-            secure = secure or headers.get("x-forwarded-proto", "").strip().lower() == "https"
-        return self._proxies.client(peer, headers.get("x-forwarded-for")), secure
-
     def leave(self, connection: object) -> None:
-        """The connection is over."""
+        """The connection is over. A second call does nothing."""
         self._gate.leave(connection)
+
+    def _visitor(self, address: str, outcome: Outcome) -> Visitor:
+        if isinstance(outcome, Identity):
+            return Visitor(address, outcome)
+        code = CLOSE_UNAUTHORIZED if isinstance(outcome, Unauthorized) else CLOSE_BUSY
+        text = (
+            "Tokens cannot be checked at the moment: try again."
+            if isinstance(outcome, CannotSay)
+            else str(outcome)
+        )
+        self._report(address, code, text)
+        return Visitor(address, NOBODY, code, text)
+
+    def _turned(self, address: str, status: int, text: str, retry_after: float | None = None) -> Turned:
+        self._report(address, status, text)
+        return Turned(status, text, retry_after)
+
+    def _report(self, address: str, kind: int, reason: str) -> None:
+        for refused in self._refused:
+            refused(address, reason)
+        # Whoever is turned away a thousand times must not fill the log.
+        now = self._clock.seconds()
+        if now >= self._quiet_until.get(kind, 0.0):
+            self._quiet_until[kind] = now + QUIET_SECONDS
+            hint = "; if that is a proxy, name it by --trusted-proxy" if kind == UNAVAILABLE else ""
+            text = "{address} is turned away: {reason}{hint} (more of these in a minute at the earliest)"
+            log.warn(text, address=address, reason=reason, hint=hint)
 
 
 def bearer(authorization: str | None) -> str | None:
     """The token in a header `Authorization` (RFC 6750, section 2.1)."""
     scheme, _, token = (authorization or "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
-
-
-def _visitor(address: str, outcome: Outcome) -> Visitor:
-    if isinstance(outcome, Unauthorized):
-        return Visitor(address, NOBODY, CLOSE_UNAUTHORIZED, str(outcome))
-    if isinstance(outcome, CannotSay):
-        return Visitor(address, NOBODY, CLOSE_BUSY, "Tokens cannot be checked at the moment: try again.")
-    return Visitor(address, outcome)

@@ -41,6 +41,7 @@ class Gate:
     def comes_from(self, connection: object, address: str) -> None:
         """A connection that has entered comes from here; raises `TooMany`."""
         key, limits = key_of(address), self._limits
+        self._forget(connection)
         if 0 < limits.connections_per_address <= self._of[key]:
             raise TooMany(f"there are too many connections from {key}", BUSY_SECONDS)
         wait = self._connects.take(key, limits.connects, self._clock.seconds())
@@ -51,8 +52,14 @@ class Gate:
 
     def leave(self, connection: object) -> None:
         """A connection is over. A second call does nothing."""
-        key = self._open.pop(connection, None)
+        self._forget(connection)
+        self._open.pop(connection, None)
+
+    def _forget(self, connection: object) -> None:
+        """Count it for no address any more."""
+        key = self._open.get(connection)
         if key is not None:
+            self._open[connection] = None
             self._of[key] -= 1
             if not self._of[key]:
                 del self._of[key]

@@ -14,8 +14,7 @@ from typing import Final, cast
 
 from klein import Klein
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITransport
-from twisted.logger import Logger
+from twisted.internet.interfaces import IDelayedCall, IReactorTime, ISSLTransport, ITransport
 from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.iweb import IRequest
@@ -24,17 +23,18 @@ from twisted.web.server import Request, Site
 from twisted.web.static import File
 from zope.interface import implementer
 
-from .addresses import Origins, Proxies
-from .entrance import bearer
-from .gate import Gate, TooMany
+from .addresses import Origins
+from .entrance import Entrance, Turned, bearer
 
 WEBSOCKET_PATHS: Final = (b"/", b"/ws")
 API_PATHS: Final = (b"/health", b"/api/ice-servers")
 """What pages of other origins may read, if the owner lets them."""
 METHODS: Final = (b"GET", b"HEAD")
 UPGRADE_REQUIRED: Final = 426
-QUIET_SECONDS: Final = 60.0
-"""Between two lines about connections that are turned away."""
+LEAVING_SECONDS: Final = 2.0
+"""How long a connection that was refused may take to go."""
+MAX_LEAVING: Final = 32
+"""So many at a time, who have no place any more, are told why by TLS."""
 MAX_BODY_BYTES: Final = 4096
 """Nothing is uploaded to this server."""
 SECURITY_HEADERS: Final = {
@@ -50,8 +50,6 @@ SECURITY_HEADERS: Final = {
 
 
 IceServers = Callable[[str | None, str | None], Deferred[tuple[int, Mapping[str, object]]]]
-
-log = Logger()
 
 
 class WebApp:
@@ -177,15 +175,18 @@ class Root:
 
     isLeaf = True
 
-    def __init__(self, websocket: IResource, web: IResource, server: str, origins: Origins) -> None:
+    def __init__(
+        self, websocket: IResource, web: IResource, server: str, origins: Origins, entrance: Entrance
+    ) -> None:
         self._websocket = websocket
+        self._entrance = entrance
         self._origins = origins
         self._web = web
         self._server = server.encode()
 
     def render(self, request: Request) -> bytes | int:
         if request.path in WEBSOCKET_PATHS and request.getHeader(b"Upgrade") is not None:
-            return cast("bytes | int", self._websocket.render(request))
+            return self._upgrade(request)
         request.setHeader(b"Server", self._server)
         for name, value in SECURITY_HEADERS.items():
             request.setHeader(name, value)
@@ -195,6 +196,23 @@ class Root:
             request.setHeader(b"Allow", b", ".join(METHODS))
             return plain_text(request, http.NOT_ALLOWED, "Method Not Allowed")
         return cast("bytes | int", self._web.render(request))
+
+    def _upgrade(self, request: Request) -> bytes | int:
+        transport = cast(ITransport, request.channel.transport)
+        names = ("host", "origin", "x-forwarded-for", "x-forwarded-proto")
+        # A header that is there twice is one with both values (RFC 9110, section 5.3).
+        raw = {name: request.requestHeaders.getRawHeaders(name) for name in names}
+        headers = {name: ",".join(values) for name, values in raw.items() if values}
+        try:
+            self._entrance.check(transport, _host(transport), _is_secure(transport), headers)
+        except Turned as error:
+            request.setHeader(b"Server", self._server)
+            request.setHeader(b"Connection", b"close")
+            if error.retry_after is not None:
+                request.setHeader(b"Retry-After", b"%d" % math.ceil(error.retry_after))
+            name = http.RESPONSES[error.status].decode()
+            return plain_text(request, error.status, f"{name}: {error}")
+        return cast("bytes | int", self._websocket.render(request))
 
     def _let_origin_read(self, request: Request) -> bool:
         """Say whether the page that asks may read the answer; true if that was all that it asked."""
@@ -218,6 +236,15 @@ class Root:
         raise AssertionError("a leaf has no children")
 
 
+def _host(transport: ITransport) -> str:
+    """The address at the other end; a Unix socket has none."""
+    return str(getattr(transport.getPeer(), "host", ""))
+
+
+def _is_secure(transport: object) -> bool:
+    return ISSLTransport.providedBy(transport)
+
+
 class HostlessRequest(Request):
     """A request whose Host header does not matter: it may be absent, forged or no text at all."""
 
@@ -235,17 +262,30 @@ class Channel(http.HTTPChannel):
     factory: HandshakeSite
     _deadline: IDelayedCall | None = None
     _refused = False
+    _is_leaving = False
 
     def connectionMade(self) -> None:
         self.site = self.factory
         super().connectionMade()
+        transport = cast(ITransport, self.transport)
         try:
-            self.factory.enter(cast(ITransport, self.transport))
-        except TooMany as error:
-            retry_after = b"Retry-After: %d\r\n" % math.ceil(error.retry_after)
+            self.factory.entrance.enter(transport, _host(transport))
+        except Turned as error:
+            self._turn_away(error)
+        else:
+            self._start_deadline(self.factory.handshake_timeout)
+
+    def _turn_away(self, error: Turned) -> None:
+        retry_after = b"Retry-After: %d\r\n" % math.ceil(error.retry_after or 0)
+        if not _is_secure(self.transport):
+            self._refuse(b"503 Service Unavailable", retry_after)
+        elif self.factory.leaving < MAX_LEAVING:
+            # The answer has to wait for the handshake, and the end for the other side.
+            self.factory.leaving += 1
+            self._is_leaving = True
             self._refuse(b"503 Service Unavailable", retry_after)
         else:
-            self._start_deadline()
+            self.forceAbortClient()
 
     def allHeadersReceived(self) -> None:
         self._stop_deadline()
@@ -263,11 +303,12 @@ class Channel(http.HTTPChannel):
 
     def requestDone(self, request: Request) -> None:
         super().requestDone(request)
-        self._start_deadline()
+        self._start_deadline(self.factory.handshake_timeout)
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         self._stop_deadline()
-        self.factory.gate.leave(self.transport)
+        self.factory.entrance.leave(self.transport)
+        self.factory.leaving -= self._is_leaving
         super().connectionLost(reason)
 
     def _refuse(self, status: bytes, header: bytes = b"") -> None:
@@ -276,11 +317,12 @@ class Channel(http.HTTPChannel):
             answer = b"HTTP/1.1 " + status + b"\r\n" + header + b"Connection: close\r\n\r\n"
             cast(ITransport, self.transport).write(answer)
             self.loseConnection()
+            # By TLS, the other side has to agree to the end.
+            self._start_deadline(LEAVING_SECONDS)
 
-    def _start_deadline(self) -> None:
+    def _start_deadline(self, seconds: float) -> None:
         self._stop_deadline()
-        site = self.factory
-        self._deadline = site.reactor.callLater(site.handshake_timeout, self.forceAbortClient)
+        self._deadline = self.factory.reactor.callLater(seconds, self.forceAbortClient)
 
     def _stop_deadline(self) -> None:
         deadline, self._deadline = self._deadline, None
@@ -296,29 +338,15 @@ class HandshakeSite(Site):
     noisy = False
 
     def __init__(
-        self, root: IResource, reactor: IReactorTime, handshake_timeout: float, gate: Gate, proxies: Proxies
+        self, root: IResource, reactor: IReactorTime, handshake_timeout: float, entrance: Entrance
     ) -> None:
         super().__init__(root, reactor=reactor, timeout=60)
-        self.gate = gate
-        self._proxies = proxies
-        self._quiet_until = 0.0
         self.reactor = reactor
         self.handshake_timeout = handshake_timeout
+        self.entrance = entrance
+        self.leaving = 0
+        """How many connections there are that were turned away, and have to be told so by TLS."""
         self.displayTracebacks = False
-
-    def enter(self, transport: ITransport) -> None:
-        """Count a new connection; raises `TooMany`, and has the log say so once in a while."""
-        address = getattr(transport.getPeer(), "host", "")
-        try:
-            self.gate.enter(transport)
-            if not self._proxies.trusts(address):
-                self.gate.comes_from(transport, address)
-        except TooMany as error:
-            now = self.reactor.seconds()
-            if now >= self._quiet_until:
-                self._quiet_until = now + QUIET_SECONDS
-                log.warn("connections are turned away: {error}; proxies need --trusted-proxy", error=error)
-            raise
 
     def log(self, request: http.Request) -> None:
         """No access log: what matters is logged where it happens."""
@@ -329,6 +357,7 @@ def make_root(
     *,
     server: str,
     origins: Origins,
+    entrance: Entrance,
     health: Callable[[], Mapping[str, object]],
     ice_servers: IceServers,
     web_dir: Path,
@@ -338,4 +367,4 @@ def make_root(
     `server` is what the Server header says.
     """
     web = WebApp(health, ice_servers, web_dir, client_dir).app.resource()
-    return Root(websocket, web, server, origins)
+    return Root(websocket, web, server, origins, entrance)

@@ -7,7 +7,6 @@ what a client does not read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Final, cast
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
@@ -18,15 +17,15 @@ from twisted.internet.interfaces import (
     IDelayedCall,
     IPushProducer,
     IReactorTime,
-    ISSLTransport,
     ITransport,
 )
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from .addresses import key_of
 from .answers import error as error_answer
-from .entrance import Entrance, Turned, Visitor
+from .entrance import Entrance, Visitor
 from .hub import Hub
 from .limits import Buckets, Limits, Meter
 from .messages import AnyClientMessage, ProtocolError, decode, encode
@@ -62,6 +61,9 @@ class SignalingProtocol(WebSocketServerProtocol):
     _client: Client | None = None
     _visitor: Visitor | None = None
     _meter: Meter
+    _is_lost = False
+    _neighbourhood = ""
+    """What limits of its address go by."""
     _fragments = 0
     _unsent = 0
     _unsent_timer: IDelayedCall | None = None
@@ -70,15 +72,10 @@ class SignalingProtocol(WebSocketServerProtocol):
 
     async def onConnect(self, request: ConnectionRequest) -> None:  # type: ignore[override]
         """The opening handshake is sound; there is no subprotocol to choose."""
-        transport = cast(ITransport, self.transport)
-        peer, secure = getattr(transport.getPeer(), "host", ""), ISSLTransport.providedBy(transport)
-        try:
-            self._visitor = await self.factory.entrance.admit(
-                transport, peer, secure, request.headers, request.params
-            )
-        except Turned as error:
-            self.factory.turned_away(peer, str(error))
-            raise ConnectionDeny(error.status, str(error)) from None
+        peer = getattr(cast(ITransport, self.transport).getPeer(), "host", "")
+        self._visitor = await self.factory.entrance.identify(peer, request.headers, request.params)
+        if self._is_lost:
+            raise ConnectionDeny(ConnectionDeny.BAD_REQUEST, "gone before it was known who this is")
 
     def onOpen(self) -> None:
         # The HTTP channel is still registered as the transport's producer after the upgrade.
@@ -86,11 +83,12 @@ class SignalingProtocol(WebSocketServerProtocol):
         consumer.unregisterProducer()
         consumer.registerProducer(self, True)
         factory, visitor = self.factory, self._visitor
+        self._visitor = None
         assert visitor is not None
         factory.connections.add(self)
         self._meter = Meter(factory.limits, factory.joins)
+        self._neighbourhood = key_of(visitor.address)
         if visitor.close_code is not None:
-            factory.turned_away(visitor.address, visitor.reason)
             self.close(visitor.close_code, visitor.reason)
             return
         self._client = factory.hub.connect(self, visitor.identity, visitor.address)
@@ -147,6 +145,7 @@ class SignalingProtocol(WebSocketServerProtocol):
             self.factory.hub.disconnect(client)
 
     def connectionLost(self, reason: Failure = Failure(ConnectionError())) -> None:  # noqa: B008
+        self._is_lost = True
         self.factory.entrance.leave(self.transport)
         super().connectionLost(reason)
 
@@ -214,7 +213,7 @@ class SignalingProtocol(WebSocketServerProtocol):
     def _may_go_on(self, client: Client, message: AnyClientMessage | None, size: int) -> bool:
         """Whether a message does not come too soon; if it does, its sender hears of it or is closed."""
         now = self.factory.reactor.seconds()
-        wait = self._meter.message(message, size, client.identity.subject or client.address, now)
+        wait = self._meter.message(message, size, client.identity.subject or self._neighbourhood, now)
         if not wait:
             return True
         if self._meter.is_out_of_patience:
@@ -234,8 +233,8 @@ class SignalingProtocol(WebSocketServerProtocol):
 class SignalingFactory(WebSocketServerFactory):
     """Makes the connections of one hub, and ends them.
 
-    `refused` is told of the address of whoever was not let in, and why. `max_message_bytes` and
-    `max_fragments`: 0 is no limit. Times are in seconds; a `ping_interval` of 0 means no heartbeat.
+    `max_message_bytes` and `max_fragments`: 0 is no limit. Times are in seconds; a `ping_interval` of 0
+    means no heartbeat.
     """
 
     protocol = SignalingProtocol  # type: ignore[assignment]
@@ -249,7 +248,6 @@ class SignalingFactory(WebSocketServerFactory):
         entrance: Entrance,
         limits: Limits,
         *,
-        refused: Sequence[Callable[[str, str], None]] = (),
         server: str,
         max_message_bytes: int,
         max_fragments: int = MAX_FRAGMENTS,
@@ -264,7 +262,6 @@ class SignalingFactory(WebSocketServerFactory):
         self.joins = Buckets()
         self.unsent = 0
         """How many bytes all clients together have not read, of those that do not read."""
-        self._refused = refused
         self.max_message_bytes = max_message_bytes
         self.max_fragments = max_fragments
         self.connections: set[SignalingProtocol] = set()
@@ -283,12 +280,6 @@ class SignalingFactory(WebSocketServerFactory):
             # The entrance looks at origins, by rules of its own.
             allowNullOrigin=True,
         )
-
-    def turned_away(self, address: str, reason: str) -> None:
-        """Somebody was not let in."""
-        log.info("{address} was not let in: {reason}", address=address, reason=reason)
-        for refused in self._refused:
-            refused(address, reason)
 
     def lost(self, connection: SignalingProtocol) -> None:
         """A connection is over."""
