@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 import treq
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IReactorTime, ITransport
+from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
 
 from .access import CannotSay, Identity, Unauthorized
 from .auth import MAX_TOKEN_LENGTH, Revocations, identity
@@ -24,6 +26,31 @@ KEPT: Final = 10_000
 REFUSALS: Final = (401, 403, 404)
 
 log = Logger()
+
+
+class _Body(Protocol):
+    """An answer that comes in time and is not too long, or whose connection is closed."""
+
+    def __init__(self) -> None:
+        self._received = bytearray()
+        self.done: Deferred[bytes] = Deferred(lambda _: self._hang_up())
+
+    def dataReceived(self, data: bytes) -> None:
+        self._received += data
+        if len(self._received) > MAX_ANSWER_BYTES:
+            self._hang_up()
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionError())) -> None:  # noqa: B008
+        if self.done.called:
+            return
+        # What was on its way when the connection was closed may be all the rest.
+        if reason.check(ResponseDone) and len(self._received) <= MAX_ANSWER_BYTES:
+            self.done.callback(bytes(self._received))
+        else:
+            self.done.errback(ValueError("its answer is cut short, or too long"))
+
+    def _hang_up(self) -> None:
+        cast(ITransport, self.transport).loseConnection()
 
 
 class WebhookAuthenticator:
@@ -61,17 +88,12 @@ class WebhookAuthenticator:
             return Unauthorized("The token is not known.")
         if response.code != 200:
             raise ValueError(f"it answered {response.code}")
-        received: list[bytes] = []
-
-        def receive(data: bytes) -> None:
-            received.append(data)
-            if sum(map(len, received)) > MAX_ANSWER_BYTES:
-                raise ValueError("its answer is too long")
-
-        await treq.collect(response, receive)
+        body = _Body()
+        response.deliverBody(body)
+        received = await body.done
         try:
             # No leeway: the service's answer is as fresh as can be.
-            return identity(msgspec.json.decode(b"".join(received), type=dict), 0)
+            return identity(msgspec.json.decode(received, type=dict), 0)
         except Unauthorized as error:
             raise ValueError(str(error)) from None
 
