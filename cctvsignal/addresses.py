@@ -11,6 +11,7 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 # In ASCII: elsewhere, there are letters that become one of these where case does not matter.
+_WITH_PORT: Final = re.compile(r"\[([^\]]+)\](?::\d{1,5})?|([0-9.]+):\d{1,5}|(.*)", re.ASCII)
 _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(\d{1,5}))?", re.IGNORECASE | re.ASCII)
 
 
@@ -46,7 +47,9 @@ class Proxies:
         for claimed in reversed((forwarded_for or "").split(",")):
             if not self.trusts(address):
                 break
-            parsed = _parse(claimed.strip())
+            # Some proxies write the port, too.
+            match = _WITH_PORT.fullmatch(claimed.strip())
+            parsed = _parse(next(filter(None, match.groups()), "")) if match else None
             if parsed is None:
                 break
             address = str(parsed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -32,6 +33,8 @@ from .websocket import SignalingFactory
 
 SPARE_FILES = 64
 """Open files that are not connections of clients: logs, databases, listening sockets."""
+MANY_FILES = 65_536
+"""Where the system has no limit."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,9 @@ def assemble(options: Options, reactor: IReactorTime, health: Callable[[Hub], di
     )
     hub = Hub(reactor, policy)
     proxies, origins = Proxies(options["trusted-proxy"] or ()), Origins(options["allow-origin"] or ())
-    gate = Gate(reactor, limits, 0 if options["no-limits"] else capacity())
+    most_files = raise_file_limit()
+    capacity = max(1, most_files - min(SPARE_FILES, most_files // 2)) if most_files else 0
+    gate = Gate(reactor, limits, 0 if options["no-limits"] else capacity)
     refused = () if audit is None else (audit.refused,)
     entrance = Entrance(reactor, gate, proxies, origins, authenticate, refused)
     websocket = SignalingFactory(
@@ -121,19 +126,18 @@ def assemble(options: Options, reactor: IReactorTime, health: Callable[[Hub], di
     )
 
 
-def capacity() -> int:
-    """How many connections this process can have; 0 where there is no telling. It may have as many files as
-    the system lets it have.
-    """
+def raise_file_limit() -> int:
+    """Have as many open files as the system allows; returns how many, 0 where there is no telling."""
     if sys.platform == "win32":
         return 0
     import resource
 
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if most == resource.RLIM_INFINITY:
-        return 0
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return max(1, most - SPARE_FILES)
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MANY_FILES if most == resource.RLIM_INFINITY else most
+    # A system may allow less than it says.
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(files, wanted), most))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _revocations(options: Options) -> Callable[[], Revocations]:

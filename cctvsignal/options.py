@@ -17,6 +17,8 @@ from .settings import SETTINGS, Setting
 
 PACKAGE: Final = Path(__file__).parent
 REPOSITORY: Final = PACKAGE.parent
+BACKLOG: Final = 1024
+"""How many connections may wait until the server accepts them."""
 
 
 class Options(usage.Options):
@@ -90,6 +92,11 @@ class Options(usage.Options):
             raise usage.UsageError("--turn needs --turn-secret, or --turn-username and --turn-password")
         if self["auth-webhook"] and (self["auth-secret"] or self["auth-keys"]):
             raise usage.UsageError("--auth-webhook takes the place of --auth-secret and --auth-keys")
+        most, longest = self["limit-bytes"], self["max-message-bytes"]
+        if most.per_second and most.burst < longest:
+            raise usage.UsageError(
+                f"--limit-bytes lets no message of --max-message-bytes={longest} through"
+            )
         if self["auth-revoked"] and not self.wants_tokens:
             raise usage.UsageError("--auth-revoked needs --auth-secret, --auth-keys or --auth-webhook")
 
@@ -116,12 +123,13 @@ class Options(usage.Options):
     @property
     def endpoints(self) -> list[str]:
         """The endpoints to listen on, as Twisted endpoint strings."""
-        return self["listen"] or _all_addresses(self["port"])
+        return [_with_backlog(endpoint) for endpoint in self["listen"] or _all_addresses(self["port"])]
 
     @property
     def redirect_endpoints(self) -> list[str]:
         """Where plain HTTP is sent on to HTTPS."""
-        return [] if self["redirect-http"] is None else _all_addresses(self["redirect-http"])
+        port = self["redirect-http"]
+        return [] if port is None else [_with_backlog(endpoint) for endpoint in _all_addresses(port)]
 
     @property
     def web_directory(self) -> Path:
@@ -181,6 +189,13 @@ def _all_addresses(port: int) -> list[str]:
         return [any_ipv4]
     # Everywhere but on Windows a socket for all IPv6 addresses takes IPv4 connections, too.
     return [any_ipv6, any_ipv4] if sys.platform == "win32" else [any_ipv6]
+
+
+def _with_backlog(endpoint: str) -> str:
+    # Twisted's own is 50, and when all clients come back at once, the kernel has the others wait a second.
+    if not endpoint.startswith(("tcp:", "tcp6:")) or "backlog=" in endpoint:
+        return endpoint
+    return f"{endpoint}:backlog={BACKLOG}"
 
 
 def _first_directory(*candidates: Path) -> Path:

@@ -20,7 +20,7 @@ from . import __version__
 from .assembly import assemble
 from .hub import Hub
 from .logs import make_observer
-from .options import Options
+from .options import BACKLOG, Options
 from .redirect import ToHttps
 from .tls import ReloadedCertificate
 
@@ -48,7 +48,8 @@ class Listener(Service):
         factory: IProtocolFactory,
         certificate: ReloadedCertificate | None = None,
     ) -> None:
-        self._description = description
+        # What the owner wrote, without what was added to it.
+        self._description = description.removesuffix(f":backlog={BACKLOG}")
         self._endpoint = serverFromString(reactor, description)
         self._is_secure = certificate is not None or description.startswith("ssl:")
         self._factory = factory if certificate is None else TLSMemoryBIOFactory(certificate, False, factory)

@@ -5,15 +5,18 @@ Upgrades are recognised before Klein sees them: its routing would cost a third o
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 - werkzeug imports it when it needs it, and there may be no file left then.
 import json
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from klein import Klein
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, ISSLTransport, ITransport
 from twisted.python.failure import Failure
 from twisted.web import http
@@ -241,6 +244,10 @@ def _host(transport: ITransport) -> str:
     return str(getattr(transport.getPeer(), "host", ""))
 
 
+def _answer(status: bytes, header: bytes) -> bytes:
+    return b"HTTP/1.1 " + status + b"\r\n" + header + b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+
+
 def _is_secure(transport: object) -> bool:
     return ISSLTransport.providedBy(transport)
 
@@ -253,7 +260,7 @@ class HostlessRequest(Request):
 
 
 class Channel(http.HTTPChannel):
-    """An HTTP connection whose every request must have its whole header within the handshake time-out.
+    """An HTTP connection whose every request must be there within the handshake time-out.
 
     Twisted's own time-out starts afresh with each line, and so waits for ever for a client that sends a
     line now and then.
@@ -278,7 +285,7 @@ class Channel(http.HTTPChannel):
     def _turn_away(self, error: Turned) -> None:
         retry_after = b"Retry-After: %d\r\n" % math.ceil(error.retry_after or 0)
         if not _is_secure(self.transport):
-            self._refuse(b"503 Service Unavailable", retry_after)
+            self._refuse_at_once(b"503 Service Unavailable", retry_after)
         elif self.factory.leaving < MAX_LEAVING:
             # The answer has to wait for the handshake, and the end for the other side.
             self.factory.leaving += 1
@@ -288,11 +295,19 @@ class Channel(http.HTTPChannel):
             self.forceAbortClient()
 
     def allHeadersReceived(self) -> None:
-        self._stop_deadline()
         if self.length is None or self.length > MAX_BODY_BYTES:
             self._refuse(b"413 Content Too Large")
         else:
             super().allHeadersReceived()
+
+    def allContentReceived(self) -> None:
+        self._stop_deadline()
+        super().allContentReceived()
+
+    def forceAbortClient(self) -> None:
+        """End it at once. Twisted's own would log a line for each: strangers decide how many there are."""
+        self._abortingCall = None
+        cast(ITransport, self.transport).abortConnection()  # type: ignore[attr-defined]
 
     def rawDataReceived(self, data: bytes) -> None:
         if not self._refused:
@@ -314,11 +329,18 @@ class Channel(http.HTTPChannel):
     def _refuse(self, status: bytes, header: bytes = b"") -> None:
         if not self._refused:
             self._refused = True
-            answer = b"HTTP/1.1 " + status + b"\r\n" + header + b"Connection: close\r\n\r\n"
-            cast(ITransport, self.transport).write(answer)
+            cast(ITransport, self.transport).write(_answer(status, header))
             self.loseConnection()
             # By TLS, the other side has to agree to the end.
             self._start_deadline(LEAVING_SECONDS)
+
+    def _refuse_at_once(self, status: bytes, header: bytes) -> None:
+        """The same, without waiting for the reactor: it may have no more files until this one is closed."""
+        transport: Any = self.transport
+        with suppress(OSError):
+            transport.getHandle().send(_answer(status, header))
+        self._refused = True
+        transport.connectionLost(Failure(ConnectionAborted()))
 
     def _start_deadline(self, seconds: float) -> None:
         self._stop_deadline()

@@ -7,7 +7,8 @@ what a client does not read.
 
 from __future__ import annotations
 
-from typing import Final, cast
+import math
+from typing import Any, Final, cast
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
@@ -20,6 +21,7 @@ from twisted.internet.interfaces import (
     ITransport,
 )
 from twisted.logger import Logger
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -36,6 +38,8 @@ MAX_FRAGMENTS: Final = 64
 MAX_UNSENT_BYTES: Final = 1024 * 1024
 MAX_UNSENT_SECONDS: Final = 10.0
 """A client that leaves this much unread, or reads nothing for so long, is cut off."""
+TRANSPORT_BUFFER: Final = 32 * 1024
+"""What a transport holds before it says that its client does not read."""
 MAX_UNSENT_IN_ALL: Final = 64 * 1024 * 1024
 """What all of them together may leave unread."""
 DRAIN_BATCH: Final = 200
@@ -66,6 +70,7 @@ class SignalingProtocol(WebSocketServerProtocol):
     """What limits of its address go by."""
     _fragments = 0
     _unsent = 0
+    _last_size = 0
     _unsent_timer: IDelayedCall | None = None
 
     # --- what Autobahn calls
@@ -81,6 +86,7 @@ class SignalingProtocol(WebSocketServerProtocol):
         # The HTTP channel is still registered as the transport's producer after the upgrade.
         consumer = cast(IConsumer, self.transport)
         consumer.unregisterProducer()
+        _innermost(self.transport).bufferSize = TRANSPORT_BUFFER
         consumer.registerProducer(self, True)
         factory, visitor = self.factory, self._visitor
         self._visitor = None
@@ -147,15 +153,15 @@ class SignalingProtocol(WebSocketServerProtocol):
     def connectionLost(self, reason: Failure = Failure(ConnectionError())) -> None:  # noqa: B008
         self._is_lost = True
         self.factory.entrance.leave(self.transport)
+        # Until the garbage collector finds it, a transport keeps all that its client has not read.
+        inner = _innermost(self.transport)
+        inner.dataBuffer, inner._tempDataBuffer = b"", []
         super().connectionLost(reason)
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
-        if self._unsent_timer is not None:
-            self._unsent += len(data)
-            self.factory.unsent += len(data)
-            if self._unsent > MAX_UNSENT_BYTES or self.factory.unsent > MAX_UNSENT_IN_ALL:
-                self._cut_off(f"{self._unsent} bytes unread")
-                return
+        if self._unsent_timer is not None and not self._may_keep(len(data)):
+            return
+        self._last_size = len(data)
         # Like dataReceived below, Autobahn's own formats a line for its log every time, wanted or not.
         cast(ITransport, self.transport).write(data)
 
@@ -184,6 +190,8 @@ class SignalingProtocol(WebSocketServerProtocol):
         if self._unsent_timer is None:
             text = f"nothing read for {MAX_UNSENT_SECONDS:.0f} seconds"
             self._unsent_timer = self.factory.reactor.callLater(MAX_UNSENT_SECONDS, self._cut_off, text)
+            # The transport has had more than this, and then what it was given last.
+            self._may_keep(TRANSPORT_BUFFER + self._last_size)
 
     def resumeProducing(self) -> None:
         """All has been read."""
@@ -198,6 +206,15 @@ class SignalingProtocol(WebSocketServerProtocol):
         """End the connection at once, without a closing handshake."""
         self.wasNotCleanReason = self.wasNotCleanReason or "aborted by the server"
         self.dropConnection(abort=True)
+
+    def _may_keep(self, size: int) -> bool:
+        """Count bytes that are not read; false: there are too many, and the connection is over."""
+        self._unsent += size
+        self.factory.unsent += size
+        if self._unsent > MAX_UNSENT_BYTES or self.factory.unsent > MAX_UNSENT_IN_ALL:
+            self._cut_off(f"{self._unsent} bytes unread")
+            return False
+        return True
 
     def _fail(self, code: int, reason: str) -> None:
         if not self.failedByMe:
@@ -219,7 +236,7 @@ class SignalingProtocol(WebSocketServerProtocol):
         if self._meter.is_out_of_patience:
             self._fail(CLOSE_POLICY, "too many messages")
         else:
-            self.send(encode(error_answer(message, "rateLimited", TOO_FAST, round(wait, 3))))
+            self.send(encode(error_answer(message, "rateLimited", TOO_FAST, math.ceil(wait * 1000) / 1000)))
         return False
 
     def _stop_unsent_timer(self) -> None:
@@ -228,6 +245,11 @@ class SignalingProtocol(WebSocketServerProtocol):
         timer, self._unsent_timer = self._unsent_timer, None
         if timer is not None and timer.active():
             timer.cancel()
+
+
+def _innermost(transport: Any) -> Any:
+    """The transport below TLS, if there is any."""
+    return _innermost(transport.transport) if isinstance(transport, ProtocolWrapper) else transport
 
 
 class SignalingFactory(WebSocketServerFactory):

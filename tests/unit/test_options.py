@@ -42,13 +42,14 @@ def test_an_empty_variable_is_no_variable() -> None:
 def test_the_port_is_for_all_addresses_and_endpoints_override_it() -> None:
     assert all(":9000" in endpoint or "tcp:9000" in endpoint for endpoint in parse("--port=9000").endpoints)
     several = parse("--listen=tcp:1", "--listen=tcp:2:interface=127.0.0.1", "--port=9000")
-    assert several.endpoints == ["tcp:1", "tcp:2:interface=127.0.0.1"]
-    assert parse(CCTVSIGNAL_LISTEN="tcp:1 tcp:2").endpoints == ["tcp:1", "tcp:2"]
+    assert several.endpoints == ["tcp:1:backlog=1024", "tcp:2:interface=127.0.0.1:backlog=1024"]
+    own = parse(CCTVSIGNAL_LISTEN="tcp:1:backlog=5 unix:a.sock")
+    assert own.endpoints == ["tcp:1:backlog=5", "unix:a.sock"]
 
 
 def test_without_ipv6_the_port_is_for_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.has_dualstack_ipv6", lambda: False)
-    assert parse("--port=9000").endpoints == ["tcp:9000"]
+    assert parse("--port=9000").endpoints == ["tcp:9000:backlog=1024"]
 
 
 def test_on_windows_each_family_has_its_own_socket(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +147,13 @@ def test_options_that_need_others_say_so(tmp_path: Path, arguments: list[str]) -
 def test_rates_are_how_many_a_second_and_how_many_at_once() -> None:
     assert parse("--limit-messages=5/20").limits.messages == Rate(5, 20)
     assert parse("--limit-messages=0").limits.messages == UNLIMITED
-    assert parse(CCTVSIGNAL_LIMIT_BYTES="0.5/1").limits.message_bytes == Rate(0.5, 1)
+    assert parse(CCTVSIGNAL_LIMIT_JOINS="0.5/1").limits.joins == Rate(0.5, 1)
+
+
+def test_no_limit_of_bytes_is_below_the_longest_message() -> None:
+    assert parse("--limit-bytes=1000/65536").limits.message_bytes == Rate(1000, 65536)
+    with pytest.raises(SystemExit, match="lets no message of --max-message-bytes=65536 through"):
+        parse("--limit-bytes=1000/65535")
 
 
 def test_all_limits_can_be_switched_off() -> None:
