@@ -140,13 +140,19 @@ def check(servers: Sequence[IceServer]) -> None:
 
 
 def rtc_ice_servers(servers: Sequence[IceServer]) -> list[RTCIceServer]:
-    """The servers for aiortc, without the invalid ones: what a server offers must not stop anybody."""
+    """The servers for aiortc, without URLs that it does not know: what a server offers must stop nobody."""
     valid = []
     for server in servers:
-        try:
-            check([server])
-        except InvalidOption as error:
-            log.warn("an ICE server is left out: {error}", error=error)
-        else:
-            valid.append(RTCIceServer(server.urls, server.username, server.credential))
+        urls = [url for url in server.urls if _is_known(url)]
+        if urls:
+            valid.append(RTCIceServer(urls, server.username, server.credential))
     return valid
+
+
+def _is_known(url: str) -> bool:
+    try:
+        check([IceServer([url])])
+    except InvalidOption as error:
+        log.warn("an ICE server is left out: {error}", error=error)
+        return False
+    return True

@@ -19,11 +19,11 @@ from . import bridge
 from .bridge import Result
 from .connection import CLOSE_NORMAL, Connection, open_connection
 from .errors import (
-    CameraIdInUse,
     CameraNotFound,
     ClientError,
     ConnectionFailed,
     InvalidOption,
+    RequestRefused,
     RequestTimeout,
     refusal,
 )
@@ -33,6 +33,8 @@ from .retry import CLOSE_REPLACED, STABLE_SECONDS, STAYS_AWAY_AFTER, Backoff
 DEFAULT_SERVER: Final = "ws://localhost:8080"
 ANSWER_SECONDS: Final = 10.0
 RECONNECT: Final = Backoff()
+CLOSES_LIKE: Final = {"unauthorized": 4401, "forbidden": 4403, "cameraIdInUse": CLOSE_REPLACED}
+"""Why a client is not let back into its room, and the close code that would say the same."""
 
 M = TypeVar("M", bound=ServerMessage)
 log = Logger()
@@ -40,10 +42,15 @@ log = Logger()
 
 @dataclass(frozen=True)
 class Disconnected:
-    """The event `disconnected`: the server's close code, if it gave one, and what the client does now."""
+    """The event `disconnected`: the server's close code, if it gave one, and what the client does now.
+
+    Where it did not let the client back into its room, `reason` is what it said, and `code` the close code
+    that would say the same, if there is one (`CLOSES_LIKE`).
+    """
 
     code: int | None
     will_reconnect: bool
+    reason: str = ""
 
 
 class ClientOptions(TypedDict, total=False):
@@ -60,14 +67,15 @@ class ClientOptions(TypedDict, total=False):
 class WebRTCCCTVClient(Emitter):
     """A client in one room of a server.
 
-    `server` is a ws:// or wss:// URL. `ice_servers` are RTCIceServers; None means those of the server's
-    `welcome`. `meta` is what others see of this client (at most 2 KiB as JSON). `token` proves who this is,
-    if the server wants that; `ca_file` has the certificates (PEM) to trust instead of the system's, TURN
-    servers included; `reconnect` says how long to wait before coming back, None not to.
+    `server` is a ws:// or wss:// URL. `ice_servers` are RTCIceServers; None means those that the server
+    names, in `welcome` or later in `iceServers`. `meta` is what others see of this client (at most 2 KiB as
+    JSON). `token` proves who this is, if the server wants that; `ca_file` has the certificates (PEM) to
+    trust instead of the system's, TURN servers included; `reconnect` says how long to wait before coming
+    back, None not to.
 
     Methods that give a `Result` can be awaited in asyncio and in Twisted coroutines, or used as a Deferred.
     Events (`on`, `once`, `off`) have the names of the messages of docs/protocol.md and carry the message:
-    `welcome`, `clientJoined`, `clientDisconnected`, `cameraAvailable`, `cameraUnavailable`,
+    `welcome`, `iceServers`, `clientJoined`, `clientDisconnected`, `cameraAvailable`, `cameraUnavailable`,
     `cameraNotFound`, `viewerRequest`, `error`; and `connected` (None), `disconnected` (`Disconnected`),
     `roomJoined` (the room's name), `streamReceived` (a viewer's new `Stream`).
     """
@@ -100,8 +108,13 @@ class WebRTCCCTVClient(Emitter):
         self._connecting: Result[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._wants_room = True
+        self._refused: RequestRefused | None = None
+        """Why the client hangs up, where that is because the server did not let it back into its room."""
         self._answers: dict[str, asyncio.Future[ServerMessage]] = {}
-        self._handlers: Mapping[type, Callable[[Any], None]] = {messages.Welcome: self._on_welcome}
+        self._handlers: Mapping[type, Callable[[Any], None]] = {
+            messages.Welcome: self._on_welcome,
+            messages.IceServers: self._on_ice_servers,
+        }
 
     # --- life
 
@@ -221,9 +234,10 @@ class WebRTCCCTVClient(Emitter):
         await self._end()
         await self._hang_up()
 
-    async def _hang_up(self) -> None:
+    async def _hang_up(self, refused: RequestRefused | None = None) -> None:
         connection = self._socket
         if connection is not None:
+            self._refused = refused
             connection.sendClose(CLOSE_NORMAL)
             await asyncio.shield(connection.gone)
 
@@ -278,9 +292,10 @@ class WebRTCCCTVClient(Emitter):
                 except ClientError as error:
                     log.info("not back at {server} yet: {error}", server=self.server, error=error)
                     code = error.close_code if isinstance(error, ConnectionFailed) else None
-                    if isinstance(error, CameraIdInUse):
-                        code = CLOSE_REPLACED
-                    await self._hang_up()
+                    refused = error if isinstance(error, RequestRefused) else None
+                    if refused is not None:
+                        code = CLOSES_LIKE.get(refused.code)
+                    await self._hang_up(refused)
 
     def _stay_away(self, code: int | None) -> None:
         # Where an established connection was lost, that has been told.
@@ -299,6 +314,10 @@ class WebRTCCCTVClient(Emitter):
     def _lost(self, connection: Connection, code: int | None) -> None:
         if self._socket is connection:
             self._socket = None
+            reason = ""
+            if self._refused is not None:
+                code, reason = CLOSES_LIKE.get(self._refused.code, code), str(self._refused)
+                self._refused = None
             for answer in self._answers.values():
                 if not answer.done():
                     text = f"The connection to {self.server} was lost (close code {code})."
@@ -306,11 +325,15 @@ class WebRTCCCTVClient(Emitter):
             if code in STAYS_AWAY_AFTER or self._reconnect is None:
                 self._keeper = None
             self._disconnected()
-            self._emit("disconnected", Disconnected(code, will_reconnect=self._keeper is not None))
+            self._emit("disconnected", Disconnected(code, self._keeper is not None, reason))
 
     def _on_welcome(self, welcome: messages.Welcome) -> None:
         self.client_id = welcome.client_id
         self._offered_ice_servers = welcome.ice_servers
+
+    def _on_ice_servers(self, message: messages.IceServers) -> None:
+        # After `joined` and before anything of the room: no session begins without them.
+        self._offered_ice_servers = message.ice_servers
 
     def _receive(self, payload: bytes) -> None:
         try:

@@ -7,14 +7,39 @@ import json
 from typing import Any
 
 import pytest
-from cctvsignal_clients import ConnectionFailed, MediaFailed, ViewerClient, bridge
+from cctvsignal_clients import (
+    CameraBusy,
+    ConnectionFailed,
+    Disconnected,
+    MediaFailed,
+    ViewerClient,
+    bridge,
+    signaling,
+)
 from cctvsignal_clients.connection import Connection
+from cctvsignal_clients.ice import rtc_ice_servers
 from cctvsignal_clients.peer import PeerSession
+from cctvsignal_clients.retry import Backoff
 from msgspec import Raw
 from twisted.internet.defer import CancelledError
 
 from cctvsignal import messages
-from cctvsignal.messages import ClientMessage, RelayedAnswer, RelayedIceCandidate, RelayedOffer
+from cctvsignal.messages import (
+    CameraInfo,
+    Cameras,
+    ClientMessage,
+    Error,
+    IceServer,
+    IceServers,
+    Join,
+    Joined,
+    ListCameras,
+    RelayedAnswer,
+    RelayedIceCandidate,
+    RelayedOffer,
+    ServerMessage,
+    Welcome,
+)
 from tests.live import deadline
 
 HOST = "candidate:1 1 udp 2122260223 192.0.2.1 9 typ host"
@@ -151,6 +176,151 @@ async def test_nothing_is_sent_where_nobody_listens() -> None:
     closing.state = Connection.STATE_CLOSING
     viewer._socket = closing
     viewer.send(messages.Ping())
+
+
+STUN = IceServer(["stun:192.0.2.7"])
+TURN = [STUN, IceServer(["turn:192.0.2.8"], "1:me", "first")]
+RENEWED = [STUN, IceServer(["turn:192.0.2.8"], "2:me", "second")]
+
+
+class Line:
+    """In the place of a connection to a server, which ends when somebody says so."""
+
+    def __init__(self, door: Door, receive: Any, lost: Any) -> None:
+        self.gone: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        self._door = door
+        self._receive = receive
+        self._lost = lost
+
+    def say(self, payload: bytes) -> None:
+        # What a server sends comes in one piece, or in several turns of the loop, in any case later.
+        for answer in self._door.answers_to(messages.decode(payload)):
+            asyncio.get_running_loop().call_soon(self.hear, answer)
+
+    def hear(self, message: ServerMessage) -> None:
+        self._receive(messages.encode(message))
+
+    def sendClose(self, code: int | None) -> None:
+        self.gone.set_result(code)
+        self._lost(self, code)
+
+
+class Door:
+    """In the place of a server: each `join` is answered by the next of `answers`."""
+
+    def __init__(self, *answers: Joined | Error) -> None:
+        self.answers = list(answers)
+        self.lines: list[Line] = []
+
+    async def open(self, server: str, receive: Any, lost: Any, **options: object) -> Line:
+        self.lines.append(Line(self, receive, lost))
+        self.lines[-1].hear(Welcome("me", 1, "test", [STUN], False, messages.Limits(65536, 0)))
+        return self.lines[-1]
+
+    def answers_to(self, message: ClientMessage) -> list[ServerMessage]:
+        request_id = message.request_id
+        if isinstance(message, ListCameras):
+            return [Cameras([CameraInfo("cam-1", "camera", 0)], request_id)]
+        if not isinstance(message, Join):
+            return [Error("cameraBusy", "Enough of them.", request_id)]
+        answer = self.answers.pop(0)
+        answer.request_id = request_id
+        return [answer, IceServers(TURN)] if isinstance(answer, Joined) else [answer]
+
+
+def at(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have clients meet this server, and come back to it at once."""
+    monkeypatch.setattr(signaling, "open_connection", door.open)
+    monkeypatch.setattr(signaling, "RECONNECT", Backoff(0.0, 0.0))
+
+
+async def _lost_twice(door: Door) -> list[Disconnected]:
+    viewer = ViewerClient(reconnect=signaling.RECONNECT)
+    lost: list[Disconnected] = []
+    viewer.on("disconnected", lost.append)
+    await viewer.connect()
+    keeper = viewer._keeper
+    assert keeper is not None
+    back = asyncio.get_running_loop().create_future()
+    viewer.once("roomJoined", back.set_result)
+    door.lines[0].sendClose(None)
+    await asyncio.wait((keeper, back), return_when=asyncio.FIRST_COMPLETED)
+    assert viewer.connected is back.done()
+    assert (viewer._keeper is None) is keeper.done()
+    await viewer.close()
+    return lost
+
+
+@deadline()
+@pytest.mark.parametrize(("code", "like"), [("forbidden", 4403), ("unauthorized", 4401)])
+async def test_who_is_not_let_back_into_its_room_stays_away_and_says_why(
+    monkeypatch: pytest.MonkeyPatch, code: messages.ErrorCode, like: int
+) -> None:
+    door = Door(Joined("default"), Error(code, "This id belongs to another device."))
+    at(door, monkeypatch)
+    assert await bridge.start(_lost_twice(door)) == [
+        Disconnected(None, will_reconnect=True),
+        Disconnected(like, will_reconnect=False, reason="This id belongs to another device."),
+    ]
+    assert len(door.lines) == 2
+    assert all(line.gone.done() for line in door.lines)
+
+
+@deadline()
+async def test_who_finds_its_room_full_comes_back_until_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    door = Door(Joined("default"), Error("roomFull", "It is full."), Joined("default"))
+    at(door, monkeypatch)
+    lost = await bridge.start(_lost_twice(door))
+    assert lost[:2] == [
+        Disconnected(None, will_reconnect=True),
+        Disconnected(1000, will_reconnect=True, reason="It is full."),
+    ]
+    assert len(door.lines) == 3
+
+
+async def _servers_of_sessions(viewer: ViewerClient, door: Door) -> list[Any]:
+    """What each of two sessions began with, one right after joining and one after a renewal."""
+    begun: list[Any] = []
+    heard: list[IceServers] = []
+    make = viewer._new_session
+
+    def new_session(*arguments: Any) -> PeerSession:
+        begun.append(viewer._current_ice_servers)
+        return make(*arguments)
+
+    viewer._new_session = new_session  # type: ignore[assignment, method-assign]
+    viewer.on("iceServers", heard.append)
+    await viewer.connect()
+    with pytest.raises(CameraBusy):
+        await viewer.request_stream("cam-1")
+    door.lines[0].hear(IceServers(RENEWED))
+    with pytest.raises(CameraBusy):
+        await viewer.request_stream("cam-1")
+    assert heard == [IceServers(TURN), IceServers(RENEWED)]
+    await viewer.close()
+    return begun
+
+
+@deadline()
+async def test_sessions_use_the_servers_that_were_named_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    door = Door(Joined("default"))
+    at(door, monkeypatch)
+    assert await bridge.start(_servers_of_sessions(ViewerClient(), door)) == [TURN, RENEWED]
+
+
+@deadline()
+async def test_servers_that_a_client_was_given_are_used_whatever_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    door = Door(Joined("default"))
+    at(door, monkeypatch)
+    own = [IceServer(["stun:192.0.2.9"])]
+    assert await bridge.start(_servers_of_sessions(ViewerClient(ice_servers=own), door)) == [own, own]
+
+
+def test_one_url_that_is_not_understood_does_not_cost_the_others() -> None:
+    (server,) = rtc_ice_servers([IceServer(["turn:[2001:db8::1]", "turn:192.0.2.8"], "me", "secret")])
+    assert (server.urls, server.username, server.credential) == (["turn:192.0.2.8"], "me", "secret")
 
 
 class Work:
