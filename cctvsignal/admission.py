@@ -59,6 +59,12 @@ class Admission:
         self._ends.cancel(client)
         self._renewals.cancel(client)
 
+    def leave(self, client: Client) -> None:
+        """The client has left its room: TURN servers are for those in one, or whose token is known."""
+        if client.identity is ANYONE:
+            client.has_relays = False
+            self._renewals.cancel(client)
+
     def offer_relays(self, client: Client) -> None:
         """Tell a client that is in a room now of the TURN servers, unless it knows them."""
         if self._policy.ice.relays and not client.has_relays:

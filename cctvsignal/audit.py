@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from datetime import UTC, datetime
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
@@ -33,7 +34,8 @@ class AuditLog:
 
     def close(self) -> None:
         """Close the file."""
-        self._handler.close()
+        with suppress(OSError):
+            self._handler.close()
 
     def _write(self, event: str, **facts: object) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -49,7 +51,10 @@ class _Handler(WatchedFileHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         failed, self._failed = self._failed, False
-        super().emit(record)
+        try:
+            super().emit(record)
+        except OSError:
+            self._failed = True
         if failed and not self._failed:
             log.info("the audit log is written again")
         elif self._failed and not failed:

@@ -17,10 +17,11 @@ from .keys import Key, choose
 from .policy import Outcome
 
 MAX_TOKEN_LENGTH: Final = 8192
+MAX_NAME_LENGTH: Final = 256
 LAST_SECOND: Final = 253402300799
 """The end of the year 9999: no token is for longer."""
 
-Name = Annotated[str, Meta(min_length=1, max_length=256)]
+Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
 Names = Annotated[list[Name], Meta(max_length=1000)]
 Seconds = Annotated[float, Meta(ge=0, le=LAST_SECOND)]
 
@@ -41,8 +42,13 @@ def identity(claims: Mapping[str, Any], leeway: float) -> Identity:
     """Whom these claims describe; raises `Unauthorized` for claims that have no sense."""
     try:
         checked = msgspec.convert(claims, Claims)
-    except msgspec.ValidationError as error:
-        raise Unauthorized(f"The claims of the token are wrong: {error}.") from None
+        msgspec.json.encode(
+            checked
+        )  # Half of a surrogate pair is a character to Python, and to nobody else.
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
+        # What a token says may be cut or be no text at all, and may be long.
+        said = str(error).encode("utf-8", "replace")[:MAX_NAME_LENGTH].decode("utf-8", "ignore")
+        raise Unauthorized(f"The claims of the token are wrong: {said}.") from None
     # An admin is for all rooms unless its token says otherwise; nobody else is.
     rooms = checked.rooms if checked.rooms is not None else ["*"] if checked.role == "admin" else []
     cameras = None if checked.cameras is None else tuple(checked.cameras)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sqlite3
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from . import auth, keys
 from .device_keys import DeviceKeys
 from .options import from_environment
 
+LONGEST_SECONDS: Final = 10 * 366 * 86400
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
@@ -45,11 +46,16 @@ def _add_token(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--role", choices=auth.ROLES, required=True, help="what its holder may be")
     parser.add_argument(
-        "--room", action="append", default=[], help="a room it is for, * for any characters; repeatable"
+        "--room",
+        action="append",
+        default=[],
+        type=_name,
+        help="a room it is for, * for any characters; repeatable",
     )
     parser.add_argument(
         "--camera",
         action="append",
+        type=_name,
         help="a camera it is for, * for any characters; repeatable (default: all)",
     )
     parser.add_argument(
@@ -59,8 +65,8 @@ def _add_token(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="how long it is good: 30m, 8h, 90d (default: 8h)",
     )
-    parser.add_argument("--subject", help="who its holder is (default: the role)")
-    parser.add_argument("--id", help="a name for this token alone, to revoke it by (claim jti)")
+    parser.add_argument("--subject", type=_name, help="who its holder is (default: the role)")
+    parser.add_argument("--id", type=_name, help="a name for this token alone, to revoke it by (claim jti)")
     parser.add_argument("--audience", help="the claim aud, for a server with --auth-audience")
     parser.add_argument("--issuer", help="the claim iss, for a server with --auth-issuer")
     parser.add_argument("--auth-keys", type=Path, metavar="FILE", help="a JWK set, or a private key in PEM")
@@ -118,12 +124,10 @@ def _keygen(options: argparse.Namespace) -> None:
             print(text)
             return
         # Moved into place: a server that reads it meanwhile finds all of it or none.
-        new = path.with_name(path.name + ".new")
-        with open(
-            os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
-        ) as file:
+        # Such a file is for its owner only.
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
             file.write(text + "\n")
-        new.replace(path)
+        Path(file.name).replace(path)
     except OSError as error:
         raise CannotDo(f"{path} cannot be written: {error.strerror}") from None
     except ValueError as error:
@@ -172,7 +176,16 @@ def _duration(text: str) -> float:
     match = re.fullmatch(r"(\d{1,6})([smhdw])", text)
     if match is None or not int(match[1]):
         raise argparse.ArgumentTypeError(f"{text} is no time such as 30m, 8h or 90d")
-    return int(match[1]) * UNITS[match[2]]
+    seconds = int(match[1]) * UNITS[match[2]]
+    if seconds > LONGEST_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text} is more than ten years")
+    return seconds
+
+
+def _name(text: str) -> str:
+    if not 1 <= len(text) <= auth.MAX_NAME_LENGTH:
+        raise argparse.ArgumentTypeError(f"it has 1 to {auth.MAX_NAME_LENGTH} characters")
+    return text
 
 
 COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], None]]] = {

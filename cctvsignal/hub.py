@@ -231,6 +231,7 @@ class Hub:
             self._refuse(client, leave, "notJoined", "You are in no room.")
         else:
             self._leave_room(client)
+            self._admission.leave(client)
             self._answer(client, leave, Left(leave.request_id))
 
     def _leave_room(self, client: Client) -> None:

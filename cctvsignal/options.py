@@ -92,6 +92,8 @@ class Options(usage.Options):
             raise usage.UsageError("--turn needs --turn-secret, or --turn-username and --turn-password")
         if self["auth-webhook"] and (self["auth-secret"] or self["auth-keys"]):
             raise usage.UsageError("--auth-webhook takes the place of --auth-secret and --auth-keys")
+        if self["turn-secret"] and self["turn-username"]:
+            raise usage.UsageError("--turn-secret takes the place of --turn-username and --turn-password")
         most, longest = self["limit-bytes"], self["max-message-bytes"]
         if most.per_second and most.burst < longest:
             raise usage.UsageError(

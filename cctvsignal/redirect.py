@@ -22,7 +22,8 @@ class ToHttps(Resource):
         self._port = port
 
     def render(self, request: Request) -> bytes:
-        host = (request.getHeader(b"Host") or b"").decode("ascii", "replace")
+        hosts = request.requestHeaders.getRawHeaders(b"Host", [])
+        host = b",".join(hosts).decode("ascii", "replace")
         # Nobody but the browser that asks can be sent to another host: it has named it itself.
         if not is_host(host) or not request.uri.startswith(b"/"):
             return plain_text(

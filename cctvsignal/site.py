@@ -202,10 +202,12 @@ class Root:
 
     def _upgrade(self, request: Request) -> bytes | int:
         transport = cast(ITransport, request.channel.transport)
-        names = ("host", "origin", "x-forwarded-for", "x-forwarded-proto")
+        names = (b"host", b"origin", b"x-forwarded-for", b"x-forwarded-proto")
         # A header that is there twice is one with both values (RFC 9110, section 5.3).
         raw = {name: request.requestHeaders.getRawHeaders(name) for name in names}
-        headers = {name: ",".join(values) for name, values in raw.items() if values}
+        headers = {
+            name.decode(): b",".join(values).decode("latin-1") for name, values in raw.items() if values
+        }
         try:
             self._entrance.check(transport, _host(transport), _is_secure(transport), headers)
         except Turned as error:

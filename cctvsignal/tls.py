@@ -33,10 +33,9 @@ def _context(certificate: Path, key: Path) -> SSL.Context:
     context: SSL.Context = CertificateOptions(raiseMinimumTo=TLSVersion.TLSv1_2).getContext()
     # Otherwise OpenSSL would ask for a password on the terminal.
     context.set_passwd_cb(lambda *_: b"")
-    for path, use in (
-        (certificate, context.use_certificate_chain_file),
-        (key, context.use_privatekey_file),
-    ):
+    # In this order: a key that comes second is refused without a word of which certificate it does not fit.
+    uses = ((key, context.use_privatekey_file), (certificate, context.use_certificate_chain_file))
+    for path, use in uses:
         try:
             use(str(path))
         except SSL.Error:

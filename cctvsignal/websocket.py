@@ -178,7 +178,9 @@ class SignalingProtocol(WebSocketServerProtocol):
 
     def close(self, code: int, reason: str) -> None:
         if self.state == self.STATE_OPEN:
-            self.sendCloseFrame(code, reason.encode()[:123])
+            # As many whole characters as there is place for (RFC 6455, section 5.5).
+            whole = reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore")
+            self.sendCloseFrame(code, whole.encode())
 
     def ping(self) -> None:
         self.sendPing()

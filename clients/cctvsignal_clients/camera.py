@@ -34,8 +34,8 @@ class CameraClient(SessionClient):
     many watch, the source is encoded at most once for each of the `codecs` (offered in this order), as
     `encoding` says, or not at all if it is H.264 already. Each of the `channels` is a data channel that it
     opens for viewers, and takes from them; `accepts` are those that it only takes. One that does not
-    `sends_video` has nothing but those. `device_key` is a random text of 16 to 256 characters: whoever is the
-    first to bring one for an id has that id for ever (docs/protocol.md, section 2.4).
+    `sends_video` has nothing but those. `device_key` is a random text of 16 to 256 characters: whoever is
+    the first to bring one for an id has that id for ever (docs/protocol.md, section 2.4).
 
     Of its own it has the event `viewersChanged` (the list `viewers`).
     """

@@ -221,7 +221,8 @@ def watch_connection(client: WebRTCCCTVClient, reporter: Reporter) -> asyncio.Fu
         elif event.will_reconnect:
             text = "The server is gone; trying to come back."
         elif event.code in STAYS_AWAY_AFTER and not refused.done():
-            problem = f"{client.server} closed the connection for good (close code {event.code})."
+            why = event.reason or f"close code {event.code}"
+            problem = f"{client.server} closed the connection for good ({why})."
             refused.set_exception(ConnectionFailed(problem, event.code))
             refused.exception()  # A viewer of a stream may not look.
         if text:

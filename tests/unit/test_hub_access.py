@@ -309,6 +309,11 @@ def test_strangers_get_turn_servers_when_they_are_in_a_room(clock: Clock) -> Non
     assert (joined["type"], servers["type"]) == ("joined", "iceServers")
     assert relay_user(servers) == f"100:{viewer.client.id}"
     assert [message["type"] for message in viewer.join(room="attic")] == ["joined"]
+    # Outside of rooms there are none, and the next one gets them anew.
+    viewer.say(type="leave")
+    clock.advance(1000)
+    assert viewer.heard() == []
+    assert [message["type"] for message in viewer.join()] == ["joined", "iceServers"]
 
 
 def test_whoever_is_known_gets_turn_servers_with_its_welcome(clock: Clock) -> None:

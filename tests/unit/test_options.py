@@ -133,6 +133,7 @@ def test_every_variable_is_read_and_named_when_bad(setting: Setting) -> None:
         ["--turn=turn:a"],
         ["--turn=turn:a", "--turn-username=u"],
         ["--turn-secret=0123456789abcdef"],
+        ["--turn=turn:a", "--turn-secret=0123456789abcdef", "--turn-username=u", "--turn-password=p"],
         ["--auth-secret=" + "s" * 32, "--auth-webhook=http://localhost/"],
         ["--auth-revoked=CERT"],
     ],

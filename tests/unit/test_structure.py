@@ -228,3 +228,21 @@ def test_the_documents_name_every_option() -> None:
     text = (REPOSITORY / "docs" / "deployment.md").read_text(encoding="utf-8")
     for setting in SETTINGS:
         assert f"| `--{setting.name}` | `{setting.variable}` |" in text
+
+
+def test_what_the_page_on_security_names_exists() -> None:
+    text = (REPOSITORY / "docs" / "security.md").read_text(encoding="utf-8")
+    shown_by = [row.rsplit("|", 2)[1] for row in text.splitlines() if row.startswith("| ")]
+    named = {name for cell in shown_by for name in re.findall(r"`([^`]+)`", cell)}
+    tests = [path for suffix in ("*.py", "*.js") for path in (REPOSITORY / "tests").rglob(suffix)]
+    written = "\n".join(
+        path.read_text(encoding="utf-8") for path in tests if "node_modules" not in str(path)
+    )
+    files = {path.name for path in (REPOSITORY / "tests" / "protocol").iterdir()}
+    for name in named:
+        if name.startswith("tests/"):
+            assert (REPOSITORY / name).exists(), name
+        elif name.endswith(".json"):
+            assert name in files
+        elif name != "hmac.compare_digest":
+            assert re.search(rf'(def |test\("|^){re.escape(name)}\b', written, re.MULTILINE), name
