@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from typing import Final, cast
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 import treq
@@ -61,6 +62,9 @@ class WebhookAuthenticator:
 
     def __init__(self, url: str, reactor: IReactorTime, revoked: Callable[[], Revocations]) -> None:
         self._url = url
+        parts = urlsplit(url)
+        # What is left out may be a password.
+        self._name = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
         self._reactor = reactor
         self._revoked = revoked
         self._known: dict[bytes, Identity] = {}
@@ -101,7 +105,7 @@ class WebhookAuthenticator:
         error = failure.value
         reasons = getattr(error, "reasons", None)
         text = str(reasons[0].value if reasons else error) or type(error).__name__
-        log.error("{url} does not say whose a token is: {text}", url=self._url, text=text)
+        log.error("{url} does not say whose a token is: {text}", url=self._name, text=text)
         return CannotSay(text)
 
     def _answered(self, outcome: Outcome, digest: bytes) -> None:
