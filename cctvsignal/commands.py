@@ -91,21 +91,21 @@ def _token(options: argparse.Namespace) -> None:
 
 def _signing_key(path: Path | None) -> keys.Key:
     found = path or from_environment("auth-keys")
-    if isinstance(found, Path):
+    if found is not None:
         try:
-            return keys.private_key(found)
+            return keys.private_key(Path(found))
         except OSError as error:
             raise CannotDo(f"{found} cannot be read: {error.strerror}") from None
         except ValueError as error:
             raise CannotDo(f"{found}: {error}") from None
     secrets = from_environment("auth-secret")
-    if not secrets:
-        raise CannotDo(
-            "there is no key to sign with: see cctvsignal keygen, and name its file by --auth-keys"
-        )
-    assert isinstance(secrets, list)
-    first: keys.Key = secrets[0]
-    return first
+    if secrets is None:
+        text = "there is no key to sign with: see cctvsignal keygen, and name its file by --auth-keys"
+        raise CannotDo(text)
+    try:
+        return keys.from_secrets(secrets)[0]
+    except ValueError as error:
+        raise CannotDo(f"CCTVSIGNAL_AUTH_SECRET: {error}") from None
 
 
 def _add_keygen(parser: argparse.ArgumentParser) -> None:
@@ -152,9 +152,10 @@ def _add_cameras(parser: argparse.ArgumentParser) -> None:
 
 
 def _cameras(options: argparse.Namespace) -> None:
-    path = options.camera_keys or from_environment("camera-keys")
-    if not isinstance(path, Path):
+    found = options.camera_keys or from_environment("camera-keys")
+    if found is None:
         raise CannotDo("name the server's database by --camera-keys or CCTVSIGNAL_CAMERA_KEYS")
+    path = Path(found)
     if not path.exists():
         raise CannotDo(f"there is no {path}: has a server been started with --camera-keys {path}?")
     try:
@@ -173,7 +174,7 @@ def _cameras(options: argparse.Namespace) -> None:
 
 
 def _duration(text: str) -> float:
-    match = re.fullmatch(r"(\d{1,6})([smhdw])", text)
+    match = re.fullmatch(r"([0-9]{1,6})([smhdw])", text)
     if match is None or not int(match[1]):
         raise argparse.ArgumentTypeError(f"{text} is no time such as 30m, 8h or 90d")
     seconds = int(match[1]) * UNITS[match[2]]

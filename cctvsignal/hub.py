@@ -202,10 +202,13 @@ class Hub:
     def _enter(self, client: Client, join: Join) -> None:
         assert join.room is not None
         assert join.device_type is not None
+        was = client.camera_id
         if client.room is not None and client.room.name != join.room:
             self._leave_room(client)
         else:
             self._stop_being_camera(client)
+            if client.room is not None and join.camera_id is not None:
+                self._hide(client, client.room, was, join.camera_id)
         room = client.room or self._registry.enter(client, join.room)
         client.device_type, client.meta, client.max_viewers = join.device_type, join.meta, join.max_viewers
         entered = [encode(ClientJoined(client.id, join.device_type, join.camera_id, join.meta))]
@@ -218,6 +221,15 @@ class Hub:
         self._admission.offer_relays(client)
         self._tell_others(room, client, join.camera_id, *entered)
         self._tell_cameras(client, room)
+
+    @staticmethod
+    def _hide(client: Client, room: Room, was: str | None, camera_id: str) -> None:
+        """For those who may not view what a client becomes, and knew of what it was, it is gone."""
+        gone = encode(ClientDisconnected(client.id))
+        for member in room.members.values():
+            knew = was is None or member.identity.may_view(was)
+            if member is not client and knew and not member.identity.may_view(camera_id):
+                member.peer.send(gone)
 
     def _tell_cameras(self, client: Client, room: Room) -> None:
         if client.device_type == "viewer":

@@ -176,13 +176,10 @@ for _setting in SETTINGS:
         setattr(Options, f"opt_{_setting.name.replace('-', '_')}", _method)
 
 
-def from_environment(name: str) -> object:
-    """The value of one setting, from its environment variable alone; raises `SystemExit`."""
+def from_environment(name: str) -> str | None:
+    """What the environment variable of one setting says, as it is; None without one."""
     setting = next(setting for setting in SETTINGS if setting.name == name)
-    try:
-        return Options().value_of(setting)
-    except usage.UsageError as error:
-        raise SystemExit(f"cctvsignal: {error}") from None
+    return os.environ.get(setting.variable) or None
 
 
 def _all_addresses(port: int) -> list[str]:

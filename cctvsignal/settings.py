@@ -35,7 +35,7 @@ class Setting:
     @property
     def is_secret(self) -> bool:
         """Whether its value must not be shown."""
-        return self.name.endswith(("secret", "password"))
+        return self.name.endswith(("secret", "password", "webhook"))
 
     @property
     def explanation(self) -> str:
@@ -148,8 +148,8 @@ def _origin(text: str) -> str:
 
 def _web_address(text: str) -> str:
     parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("a URL such as https://example.com/who-is-this")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        raise ValueError("a URL such as https://example.com/who-is-this, without user and password")
     return text
 
 

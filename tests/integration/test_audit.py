@@ -226,7 +226,7 @@ def told_all(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]
     options = [f"--log-format={request.param}", "--log-level=debug", f"--audit-log={audit}"]
     turn = ["--turn=turn:turn.example:3478", f"--turn-secret={TURN_SECRET}"]
     proxy = "--trusted-proxy=127.0.0.1"
-    with server(f"--auth-secret={SECRET}", "--auth-timeout=0.5", proxy, *turn, *options) as running:
+    with server(f"--auth-secret={SECRET}", "--auth-timeout=1", proxy, *turn, *options) as running:
         yield running
     written = audit.read_text(encoding="utf-8")
     assert len(entries(audit)) > 10

@@ -99,7 +99,7 @@ async def test_a_token_comes_in_auth_and_before_it_nothing_else_is_done(guarded:
 
 @deadline()
 async def test_who_brings_no_good_token_in_time_is_closed_with_4408() -> None:
-    with server(f"--auth-secret={SECRET}", "--auth-timeout=0.5") as running:
+    with server(f"--auth-secret={SECRET}", "--auth-timeout=1.5") as running:
         silent, wrong = await connect(running.websocket_url), await connect(running.websocket_url)
         wrong.send({"type": "auth", "token": token(NEW_SECRET)})
         in_time = await admitted(running.websocket_url, token())
@@ -221,7 +221,7 @@ async def test_keys_are_rotated_while_the_server_runs(tmp_path: Path) -> None:
 @deadline()
 async def test_a_connection_ends_with_its_last_token(guarded: Server) -> None:
     url = guarded.websocket_url
-    soon = int(time.time()) + 2
+    soon = int(time.time()) + 3
     viewer = await join_as(url, token(), "ends")
     prolonged = await join_as(url, token(exp=soon), "ends")
     # It ends later than the other would have: by then, that one has stayed.

@@ -151,7 +151,7 @@ async def test_many_who_come_with_one_token_at_a_time_are_one_question() -> None
 @deadline()
 async def test_an_answer_is_kept_until_its_token_expires() -> None:
     async with owner() as (service, running):
-        service.claims["short"] = good(exp=time.time() + 1.5)
+        service.claims["short"] = good(exp=time.time() + 2)
         client = await admitted(running.websocket_url, "short")
         await (await admitted(running.websocket_url, "short")).leave()
         assert service.asked["short"] == 1
@@ -204,7 +204,7 @@ SLOW = ("slow-head", "slow-body")
 
 
 @deadline()
-async def test_a_service_that_takes_too_long_lets_nobody_in() -> None:
+async def test_a_service_that_takes_too_long_lets_nobody_in_and_is_hung_up_on() -> None:
     async with owner() as (service, running):
         asking = [await connect(running.websocket_url) for _ in SLOW]
         coming = []
@@ -219,19 +219,8 @@ async def test_a_service_that_takes_too_long_lets_nobody_in() -> None:
             assert time.monotonic() - before >= 2.9
             await client.leave()
         assert service.asked == dict.fromkeys(SLOW, 1)
-
-
-@deadline()
-async def test_a_service_that_takes_too_long_is_hung_up_on() -> None:
-    async with owner() as (service, running):
-        asking = await connect(running.websocket_url)
-        for text in SLOW:
-            asking.send({"type": "auth", "token": text})
-        for _ in SLOW:
-            assert (await asking.next())["code"] == "serverBusy"
         # Otherwise it could be made to hold as many connections as there are tokens.
         assert {await service.gone.get() for _ in SLOW} == set(SLOW)
-        await asking.leave()
 
 
 @deadline()

@@ -89,6 +89,22 @@ def test_a_camera_that_is_denied_is_never_seen(clock: Clock) -> None:
     assert viewer.heard() == []
 
 
+@pytest.mark.parametrize("before", [None, "porch-1"])
+def test_who_becomes_a_camera_that_is_denied_is_gone(clock: Clock, before: str | None) -> None:
+    house = hub(clock)
+    viewer, other = Party(house, VIEWER), Party(house, Identity("otto", "both", ("hall",)))
+    viewer.join()
+    other.join(before)
+    seen = [message["type"] for message in viewer.heard()]
+    assert seen == ["clientJoined", "cameraAvailable"][: len(seen)]
+    other.join("garden")
+    gone = [message["type"] for message in viewer.heard()]
+    assert gone == [*(["cameraUnavailable"] if before else []), "clientDisconnected"]
+    other.join("hedge")
+    house.disconnect(other.client)
+    assert viewer.heard() == []
+
+
 @pytest.mark.parametrize("identity", [VIEWER, Identity("vic", "viewer", ("hall",), ())])
 def test_what_is_said_of_a_denied_camera_is_what_is_said_of_none(clock: Clock, identity: Identity) -> None:
     house = hub(clock)

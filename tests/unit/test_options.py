@@ -92,7 +92,6 @@ def test_another_web_directory(tmp_path: Path) -> None:
         "--max-members=-1",
         "--trusted-proxy=everybody",
         "--allow-origin=example.com",
-        "--auth-webhook=ftp://example.com/",
         "--stun=turn:example.com",
         "--stun=stun:example.com?transport=udp",
         "--turn=turn:example.com?transport=sctp",
@@ -171,8 +170,17 @@ def test_options_may_be_repeated_where_there_can_be_several() -> None:
     assert options["trusted-proxy"] == [IPv4Network("10.0.0.0/8")]
 
 
-def test_secrets_are_not_shown_when_they_are_bad() -> None:
-    for name in ("auth-secret", "turn-secret"):
-        with pytest.raises(SystemExit) as caught:
-            parse(f"--{name}=tooshort")
-        assert "tooshort" not in str(caught.value)
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "--auth-secret=tooshort",
+        "--turn-secret=tooshort",
+        "--auth-webhook=ftp://example.com/tooshort",
+        "--auth-webhook=https://me:tooshort@example.com/",
+    ],
+)
+def test_secrets_are_not_shown_when_they_are_bad(argument: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(argument)
+    assert "tooshort" not in str(caught.value)
+    assert str(caught.value).startswith(f"cctvsignal: {argument.partition('=')[0]}=...: ")
