@@ -70,7 +70,9 @@ class SignalingProtocol(WebSocketServerProtocol):
     """What limits of its address go by."""
     _fragments = 0
     _unsent = 0
-    _last_size = 0
+    """Bytes that wait for the client, while it does not read."""
+    _sent = 0
+    """Bytes that it was sent since it does not read."""
     _unsent_timer: IDelayedCall | None = None
 
     # --- what Autobahn calls
@@ -161,7 +163,6 @@ class SignalingProtocol(WebSocketServerProtocol):
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         if self._unsent_timer is not None and not self._may_keep(len(data)):
             return
-        self._last_size = len(data)
         # Like dataReceived below, Autobahn's own formats a line for its log every time, wanted or not.
         cast(ITransport, self.transport).write(data)
 
@@ -188,12 +189,10 @@ class SignalingProtocol(WebSocketServerProtocol):
     # --- what the transport calls: IPushProducer
 
     def pauseProducing(self) -> None:
-        """The client does not read: what it is sent from now on is counted."""
+        """The client does not read: what waits for it is counted from now on."""
         if self._unsent_timer is None:
-            text = f"nothing read for {MAX_UNSENT_SECONDS:.0f} seconds"
-            self._unsent_timer = self.factory.reactor.callLater(MAX_UNSENT_SECONDS, self._cut_off, text)
-            # The transport has had more than this, and then what it was given last.
-            self._may_keep(TRANSPORT_BUFFER + self._last_size)
+            self._unsent_timer = self._look_again()
+            self._may_keep(0)
 
     def resumeProducing(self) -> None:
         """All has been read."""
@@ -210,13 +209,26 @@ class SignalingProtocol(WebSocketServerProtocol):
         self.dropConnection(abort=True)
 
     def _may_keep(self, size: int) -> bool:
-        """Count bytes that are not read; false: there are too many, and the connection is over."""
-        self._unsent += size
-        self.factory.unsent += size
-        if self._unsent > MAX_UNSENT_BYTES or self.factory.unsent > MAX_UNSENT_IN_ALL:
-            self._cut_off(f"{self._unsent} bytes unread")
+        """Whether so many bytes more may wait for the client; if not, the connection is over."""
+        waiting = _waiting(self.transport) + size
+        self._sent += size
+        self.factory.unsent += waiting - self._unsent
+        self._unsent = waiting
+        if waiting > MAX_UNSENT_BYTES or self.factory.unsent > MAX_UNSENT_IN_ALL:
+            self._cut_off(f"{waiting} bytes unread")
             return False
         return True
+
+    def _look_again(self) -> IDelayedCall:
+        read = self._sent - _waiting(self.transport)
+        reactor: IReactorTime = self.factory.reactor
+        return reactor.callLater(MAX_UNSENT_SECONDS, self._check_progress, read)
+
+    def _check_progress(self, read_before: int) -> None:
+        if self._sent - _waiting(self.transport) > read_before:
+            self._unsent_timer = self._look_again()
+        else:
+            self._cut_off(f"nothing read for {MAX_UNSENT_SECONDS:.0f} seconds")
 
     def _fail(self, code: int, reason: str) -> None:
         if not self.failedByMe:
@@ -243,7 +255,7 @@ class SignalingProtocol(WebSocketServerProtocol):
 
     def _stop_unsent_timer(self) -> None:
         self.factory.unsent -= self._unsent
-        self._unsent = 0
+        self._unsent = self._sent = 0
         timer, self._unsent_timer = self._unsent_timer, None
         if timer is not None and timer.active():
             timer.cancel()
@@ -252,6 +264,13 @@ class SignalingProtocol(WebSocketServerProtocol):
 def _innermost(transport: Any) -> Any:
     """The transport below TLS, if there is any."""
     return _innermost(transport.transport) if isinstance(transport, ProtocolWrapper) else transport
+
+
+def _waiting(transport: Any) -> int:
+    """How many bytes a transport holds for its client."""
+    # Twisted has no name for it that is public.
+    inner = _innermost(transport)
+    return int(len(inner.dataBuffer) - inner.offset + inner._tempDataLen)
 
 
 class SignalingFactory(WebSocketServerFactory):
