@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -69,7 +70,7 @@ def assemble(options: Options, reactor: IReactorTime, health: Callable[[Hub], di
         options["turn-ttl"],
     )
     policy = Policy(
-        limits=messages.Limits(options["max-message-bytes"], int(limits.messages.per_second)),
+        limits=messages.Limits(options["max-message-bytes"], math.ceil(limits.messages.per_second)),
         max_members=0 if options["no-limits"] else options["max-members"],
         max_cameras=0 if options["no-limits"] else options["max-cameras"],
         authentication_seconds=options["auth-timeout"],

@@ -31,9 +31,6 @@ class Rate:
         object.__setattr__(self, "seconds_each", 1 / self.per_second if self.per_second else 0.0)
         object.__setattr__(self, "seconds_all", self.burst * self.seconds_each)
 
-    def __str__(self) -> str:
-        return f"{self.per_second:g}/{self.burst:g}" if self.per_second else "0"
-
 
 _JOINING: Final = frozenset((Join, Leave, Auth))
 UNLIMITED: Final = Rate(0, 0)
