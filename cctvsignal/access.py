@@ -95,7 +95,10 @@ def refusal(identity: Identity, message: AnyClientMessage) -> tuple[ErrorCode, s
     if identity is ANYONE or (type(message) not in _ASKED_FOR and identity is not NOBODY):
         return None
     if identity is NOBODY:
-        return "unauthorized", "Say who you are first: send auth with a token."
+        return (
+            "unauthorized",
+            "This server asks for a token: bring it when you connect, or send auth with it.",
+        )
     if isinstance(message, Join):
         if not identity.may_enter(message.room or ""):
             return "forbidden", "Your token does not let you into this room."

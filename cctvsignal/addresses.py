@@ -43,7 +43,9 @@ class Proxies:
 
     def client(self, peer: str, forwarded_for: str | None) -> str:
         """The address of the client; X-Forwarded-For counts as far as trusted proxies have written it."""
-        address = peer
+        known = _parse(peer)
+        # IPv4 that came in by a socket for IPv6 is IPv4.
+        address = peer if known is None else str(known)
         for claimed in reversed((forwarded_for or "").split(",")):
             if not self.trusts(address):
                 break

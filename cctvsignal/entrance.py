@@ -91,7 +91,7 @@ class Entrance:
         if not self._origins.admits(headers.get("origin"), headers.get("host"), secure):
             text = "pages of this origin may not connect: see --allow-origin"
             raise self._turned(address, FORBIDDEN, text)
-        if self._proxies.trusts(peer) and address != peer:
+        if self._proxies.trusts(peer) and not self._proxies.trusts(address):
             try:
                 self._gate.comes_from(connection, address)
             except TooMany as error:

@@ -13,15 +13,17 @@ from .site import METHODS, plain_text
 
 
 class ToHttps(Resource):
-    """`port` says where HTTPS is."""
+    """`port` says where HTTPS is, `server` is what the Server header says."""
 
     isLeaf = True
 
-    def __init__(self, port: Callable[[], int]) -> None:
+    def __init__(self, port: Callable[[], int], server: str) -> None:
         super().__init__()
         self._port = port
+        self._server = server.encode()
 
     def render(self, request: Request) -> bytes:
+        request.setHeader(b"Server", self._server)
         hosts = request.requestHeaders.getRawHeaders(b"Host", [])
         host = b",".join(hosts).decode("ascii", "replace")
         # Nobody but the browser that asks can be sent to another host: it has named it itself.

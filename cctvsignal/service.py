@@ -17,6 +17,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.components import Componentized
 
 from . import __version__
+from .admission import SERVER
 from .assembly import assemble
 from .hub import Hub
 from .logs import make_observer
@@ -101,7 +102,7 @@ class SignalingService(MultiService):
         self.listeners = [
             Listener(reactor, endpoint, parts.site, parts.certificate) for endpoint in options.endpoints
         ]
-        to_https = parts.site_for(ToHttps(self._https_port))
+        to_https = parts.site_for(ToHttps(self._https_port, SERVER))
         self.listeners += [Listener(reactor, endpoint, to_https) for endpoint in options.redirect_endpoints]
         for listener in self.listeners:
             listener.setServiceParent(self)

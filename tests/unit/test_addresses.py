@@ -263,3 +263,9 @@ def test_no_text_is_an_error(origin: str, host: str) -> None:
     for text in (origin, f"https://{origin}", f"http://[{origin}", f"https://{origin}:{host}"):
         Origins([text]).admits(text, host, True)
         Origins([]).admits(text, host, False)
+
+
+def test_ipv4_that_came_in_by_a_socket_for_ipv6_is_ipv4() -> None:
+    assert proxies().client("::ffff:192.0.2.1", None) == "192.0.2.1"
+    assert proxies("127.0.0.1").client("::ffff:127.0.0.1", None) == "127.0.0.1"
+    assert proxies().client("", None) == ""

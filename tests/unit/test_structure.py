@@ -61,7 +61,7 @@ MAY_IMPORT = {
         *("hub", "ice", "keys", "messages", "options", "policy", "site", "tls", "watched", "webhook"),
         "websocket",
     },
-    "service": {"assembly", "hub", "logs", "options", "redirect", "tls"},
+    "service": {"admission", "assembly", "hub", "logs", "options", "redirect", "tls"},
     "commands": {"auth", "device_keys", "keys", "options"},
     "tap": {"options", "service"},
     "__main__": {"commands", "options", "service"},
