@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 
 from klein import Klein
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionAborted
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, ISSLTransport, ITransport
 from twisted.python.failure import Failure
 from twisted.web import http
@@ -342,7 +342,7 @@ class Channel(http.HTTPChannel):
         with suppress(OSError):
             transport.getHandle().send(_answer(status, header))
         self._refused = True
-        transport.connectionLost(Failure(ConnectionAborted()))
+        transport.connectionLost(Failure(ConnectionDone()))
 
     def _start_deadline(self, seconds: float) -> None:
         self._stop_deadline()

@@ -214,7 +214,7 @@ class SignalingProtocol(WebSocketServerProtocol):
         self._sent += size
         self.factory.unsent += waiting - self._unsent
         self._unsent = waiting
-        if waiting > MAX_UNSENT_BYTES or self.factory.unsent > MAX_UNSENT_IN_ALL:
+        if waiting > self.factory.max_unsent_bytes or self.factory.unsent > MAX_UNSENT_IN_ALL:
             self._cut_off(f"{waiting} bytes unread")
             return False
         return True
@@ -323,6 +323,11 @@ class SignalingFactory(WebSocketServerFactory):
             # The entrance looks at origins, by rules of its own.
             allowNullOrigin=True,
         )
+
+    @property
+    def max_unsent_bytes(self) -> float:
+        """How many bytes one client may leave unread: at least the two longest messages that there are."""
+        return max(MAX_UNSENT_BYTES, 2 * self.max_message_bytes) if self.max_message_bytes else math.inf
 
     def lost(self, connection: SignalingProtocol) -> None:
         """A connection is over."""

@@ -120,7 +120,8 @@ async def test_a_bad_token_closes_with_4401_and_says_why(guarded: Server, bad: s
     assert re.search(reason, why)
     client = await come(in_query(guarded.websocket_url, bad))
     assert await client.closed == 4401
-    assert client.remoteCloseReason == why
+    # Not the same to the letter: the time of day may be in it.
+    assert re.search(reason, client.remoteCloseReason or "")
     client = await connect(guarded.websocket_url)
     answer = await client.ask({"type": "auth", "token": bad})
     assert (answer["type"], answer["code"], answer["ref"]) == ("error", "unauthorized", "auth")

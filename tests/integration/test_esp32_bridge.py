@@ -152,9 +152,9 @@ async def test_who_asks_for_video_of_a_camera_that_has_only_jpegs_is_told(shared
         ("wrongLength", 1.0, None),
         ("reset", None, DeviceState.DOWN),
         ("stall", 6.5, DeviceState.STALLED),
-        ("trickle", 6.5, DeviceState.STALLED),
+        pytest.param("trickle", 6.5, DeviceState.STALLED, marks=pytest.mark.long),
         ("reboot", 3.0, DeviceState.DOWN),
-        ("hang", 8.0, DeviceState.STALLED),
+        pytest.param("hang", 8.0, DeviceState.STALLED, marks=pytest.mark.long),
     ],
 )
 async def test_after_a_fault_there_are_pictures_again_and_nobody_else_notices(

@@ -231,6 +231,7 @@ def test_who_is_too_slow_is_not_worth_a_line_each() -> None:
     assert len(running.lines) < 30, running.output
 
 
+@pytest.mark.long
 def test_10_000_connections_that_say_nothing_disturb_nobody_and_are_gone_in_time() -> None:
     options = (LISTEN, "--max-connections-per-address=0", "--limit-connects=0", "--handshake-timeout=8")
     with many_files(11_000) as enough:

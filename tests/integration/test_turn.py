@@ -355,7 +355,7 @@ def video_bytes(path: Path) -> int:
 
 
 @pytest.mark.skipif(REASON != "", reason=REASON)
-@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("transport", ["udp", pytest.param("tcp", marks=pytest.mark.long)])
 def test_a_camera_and_a_viewer_that_cannot_reach_each_other_meet_over_a_relay(
     certificates: Certificates, tmp_path: Path, transport: str
 ) -> None:
@@ -380,6 +380,7 @@ def test_a_camera_and_a_viewer_that_cannot_reach_each_other_meet_over_a_relay(
                 check_relayed(coturn, video_bytes(video))
 
 
+@pytest.mark.long
 @pytest.mark.skipif(REASON != "", reason=REASON)
 def test_without_a_relay_they_do_not_meet(tmp_path: Path) -> None:
     with networks(OPEN) as hosts, signaling(hosts) as url, camera(hosts, url):
