@@ -143,6 +143,11 @@ def _heading(described: dict[str, Any], where: str, plan: AnyPlan, started: floa
     ]
 
 
+def _where(core: int | None, together: str, pinned: str) -> str:
+    """On which cores it ran."""
+    return f"Not pinned: {together} share all cores, so figures are rough." if core is None else pinned
+
+
 def relay_suite(plan: Plan, server_core: int | None, load_core: int | None) -> Suite:
     """This server beside a plain relay."""
     started = time.monotonic()
@@ -154,10 +159,10 @@ def relay_suite(plan: Plan, server_core: int | None, load_core: int | None) -> S
     described = machine.describe(("twisted", "autobahn", "msgspec", "cctvsignal"), node=node, ws=ws)
     measured = run(plan, server_core, load_core)
 
-    where = (
-        "Not pinned: the servers and the load generator share all cores, so figures are rough."
-        if server_core is None
-        else f"The servers ran on core {server_core}, the load generator on core {load_core}."
+    where = _where(
+        server_core,
+        "the servers and the load generator",
+        f"The servers ran on core {server_core}, the load generator on core {load_core}.",
     )
     relays = {case.name: measured[case.name] for case in RELAYS if not case.rate}
     lines = [
@@ -181,10 +186,10 @@ def security_suite(plan: security.Plan, server_core: int | None, load_core: int 
     started = time.monotonic()
     described = machine.describe(("twisted", "autobahn", "msgspec", "pyjwt", "cctvsignal"))
     measured = security.run(plan, server_core, load_core, say)
-    where = (
-        "Not pinned: the servers and the load generator share all cores, so figures are rough."
-        if server_core is None
-        else f"The servers ran on core {server_core}, the load generator on core {load_core}."
+    where = _where(
+        server_core,
+        "the servers and the load generator",
+        f"The servers ran on core {server_core}, the load generator on core {load_core}.",
     )
     lines = [*_heading(described, where, plan, started), *security.lines(measured)]
     pinned = {"server": server_core, "load": load_core}
@@ -196,10 +201,10 @@ def media_suite(plan: media.Plan, camera_core: int | None, viewer_core: int | No
     started = time.monotonic()
     described = machine.describe(("aiortc", "av", "cctvsignal"))
     measured = media.run(plan, camera_core, viewer_core, say)
-    where = (
-        "Not pinned: cameras and viewers share all cores, so figures are rough."
-        if camera_core is None
-        else f"The cameras ran on core {camera_core}, the viewers on core {viewer_core}."
+    where = _where(
+        camera_core,
+        "cameras and viewers",
+        f"The cameras ran on core {camera_core}, the viewers on core {viewer_core}.",
     )
     lines = [*_heading(described, where, plan, started), *media.lines(measured)]
     pinned = {"camera": camera_core, "viewers": viewer_core}
@@ -211,10 +216,10 @@ def web_suite(plan: web.Plan, camera_core: int | None, browser_core: int | None)
     started = time.monotonic()
     described = machine.describe(("aiortc", "av", "playwright", "cctvsignal"))
     measured = web.run(plan, camera_core, browser_core, say)
-    where = (
-        "Not pinned: cameras and the browser share all cores, so figures are rough."
-        if camera_core is None
-        else f"Server and cameras ran on core {camera_core}, the browser on core {browser_core}."
+    where = _where(
+        camera_core,
+        "cameras and the browser",
+        f"Server and cameras ran on core {camera_core}, the browser on core {browser_core}.",
     )
     lines = [*_heading(described, where, plan, started), *web.lines(measured)]
     pinned = {"camera": camera_core, "browser": browser_core}
@@ -231,10 +236,10 @@ def esp32_suite(plan: esp32.Plan | esp32.SoakPlan, bridge_core: int | None, load
     else:
         measured = esp32.run(plan, bridge_core, load_core, say)
         table = esp32.lines(measured)
-    where = (
-        "Not pinned: the bridge, devices and viewers share all cores, so figures are rough."
-        if bridge_core is None
-        else f"The bridge ran on core {bridge_core}, devices, viewers and server on core {load_core}."
+    where = _where(
+        bridge_core,
+        "the bridge, devices and viewers",
+        f"The bridge ran on core {bridge_core}, devices, viewers and server on core {load_core}.",
     )
     lines = [*_heading(described, where, plan, started), *table]
     pinned = {"bridge": bridge_core, "load": load_core}

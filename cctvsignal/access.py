@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from .messages import AnyClientMessage, ErrorCode, Join, ListCameras, RequestStream
+from .messages import AnyClientMessage, Auth, ErrorCode, Join, ListCameras, RequestStream
 
 Role: TypeAlias = Literal["camera", "viewer", "both", "admin"]
 
+CLOSE_UNAUTHORIZED: Final = 4401
 MOST_KNOWN: Final = 256
 _MAY_BE_CAMERA: Final = ("camera", "both", "admin")
 _MAY_VIEW: Final = ("viewer", "both", "admin")
@@ -21,6 +22,9 @@ class Unauthorized(Exception):
 
 class CannotSay(Exception):
     """Whoever knows whether a token is good does not answer; the text is for the server's operator."""
+
+    answer: Final = "Tokens cannot be checked at the moment: try again."
+    """What the client hears of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,8 @@ def refusal(identity: Identity, message: AnyClientMessage) -> tuple[ErrorCode, s
     if identity is ANYONE or (type(message) not in _ASKED_FOR and identity is not NOBODY):
         return None
     if identity is NOBODY:
+        if isinstance(message, Auth):
+            return None
         return (
             "unauthorized",
             "This server asks for a token: bring it when you connect, or send auth with it.",

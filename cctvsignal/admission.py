@@ -7,13 +7,12 @@ from collections.abc import Callable
 from typing import Final
 
 from . import __version__
-from .access import ANYONE, NOBODY, Identity
+from .access import ANYONE, CLOSE_UNAUTHORIZED, NOBODY, Identity
 from .messages import PROTOCOL_VERSION, IceServer, IceServers, Welcome, encode
 from .policy import Policy
 from .registry import Client
 from .timers import Clock, Timers
 
-CLOSE_UNAUTHORIZED: Final = 4401
 CLOSE_TOO_LATE: Final = 4408
 SERVER: Final = f"cctvsignal/{__version__}"
 """What this server calls itself."""

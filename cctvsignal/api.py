@@ -46,7 +46,7 @@ class IceServersApi:
         if isinstance(outcome, Unauthorized):
             return _refusal(http.UNAUTHORIZED, str(outcome))
         if isinstance(outcome, CannotSay):
-            return _refusal(http.SERVICE_UNAVAILABLE, "Tokens cannot be checked at the moment: try again.")
+            return _refusal(http.SERVICE_UNAVAILABLE, outcome.answer)
         return self._servers(outcome.subject)
 
     def _servers(self, subject: str) -> Answer:

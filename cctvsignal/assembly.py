@@ -26,7 +26,7 @@ from .gate import Gate
 from .hub import Hub
 from .ice import IceOffer
 from .options import Options
-from .policy import Authenticate, Policy
+from .policy import Authenticate, Policy, let_anyone_in
 from .site import HandshakeSite, make_root
 from .tls import ReloadedCertificate
 from .watched import WatchedFiles
@@ -77,7 +77,7 @@ def assemble(options: Options, reactor: IReactorTime, health: Callable[[Hub], di
         device_keys=device_keys,
         ice=ice,
         records=() if audit is None else (audit,),
-        **({} if authenticate is None else {"authenticate": authenticate}),
+        authenticate=authenticate or let_anyone_in,
     )
     hub = Hub(reactor, policy)
     proxies, origins = Proxies(options["trusted-proxy"] or ()), Origins(options["allow-origin"] or ())
@@ -159,7 +159,7 @@ def _authenticator(
 
         return WebhookAuthenticator(options["auth-webhook"], reactor, revocations)
     path, secrets = options["auth-keys"], options["auth-secret"] or []
-    in_file = (list) if path is None else WatchedFiles([path], lambda: keys.from_file(path)).get
+    in_file = list if path is None else WatchedFiles([path], lambda: keys.from_file(path)).get
     return TokenAuthenticator(
         lambda: [*secrets, *in_file()],
         revocations,

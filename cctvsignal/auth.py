@@ -42,9 +42,8 @@ def identity(claims: Mapping[str, Any], leeway: float) -> Identity:
     """Whom these claims describe; raises `Unauthorized` for claims that have no sense."""
     try:
         checked = msgspec.convert(claims, Claims)
-        msgspec.json.encode(
-            checked
-        )  # Half of a surrogate pair is a character to Python, and to nobody else.
+        # Half of a surrogate pair is a character to Python, and to nobody else.
+        msgspec.json.encode(checked)
     except (msgspec.ValidationError, UnicodeEncodeError) as error:
         # What a token says may be cut or be no text at all, and may be long.
         said = str(error).encode("utf-8", "replace")[:MAX_NAME_LENGTH].decode("utf-8", "ignore")

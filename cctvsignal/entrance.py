@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import ITransport
 from twisted.logger import Logger
 
-from .access import ANYONE, NOBODY, CannotSay, Identity, Unauthorized
+from .access import ANYONE, CLOSE_UNAUTHORIZED, NOBODY, CannotSay, Identity, Unauthorized
 from .addresses import Origins, Proxies
 from .gate import Gate, TooMany
 from .policy import Authenticate, Outcome
 from .timers import Clock
 
 CLOSE_BUSY: Final = 1013
-CLOSE_UNAUTHORIZED: Final = 4401
 FORBIDDEN: Final = 403
 UNAVAILABLE: Final = 503
 QUIET_SECONDS: Final = 60.0
@@ -86,12 +86,13 @@ class Entrance:
         lower case.
         """
         address = self._proxies.client(peer, headers.get("x-forwarded-for"))
-        if self._proxies.trusts(peer):
+        trusted = self._proxies.trusts(peer)
+        if trusted:
             secure = secure or headers.get("x-forwarded-proto", "").strip().lower() == "https"
         if not self._origins.admits(headers.get("origin"), headers.get("host"), secure):
             text = "pages of this origin may not connect: see --allow-origin"
             raise self._turned(address, FORBIDDEN, text)
-        if self._proxies.trusts(peer) and not self._proxies.trusts(address):
+        if trusted and not self._proxies.trusts(address):
             try:
                 self._gate.comes_from(connection, address)
             except TooMany as error:
@@ -117,12 +118,9 @@ class Entrance:
     def _visitor(self, address: str, outcome: Outcome) -> Visitor:
         if isinstance(outcome, Identity):
             return Visitor(address, outcome)
-        code = CLOSE_UNAUTHORIZED if isinstance(outcome, Unauthorized) else CLOSE_BUSY
-        text = (
-            "Tokens cannot be checked at the moment: try again."
-            if isinstance(outcome, CannotSay)
-            else str(outcome)
-        )
+        code, text = CLOSE_BUSY, CannotSay.answer
+        if isinstance(outcome, Unauthorized):
+            code, text = CLOSE_UNAUTHORIZED, str(outcome)
         self._report(address, code, text)
         return Visitor(address, NOBODY, code, text)
 
@@ -140,6 +138,11 @@ class Entrance:
             hint = "; if that is a proxy, name it by --trusted-proxy" if kind == UNAVAILABLE else ""
             text = "{address} is turned away: {reason}{hint} (more of these in a minute at the earliest)"
             log.warn(text, address=address, reason=reason, hint=hint)
+
+
+def host_of(transport: ITransport) -> str:
+    """The address at the other end; a Unix socket has none."""
+    return str(getattr(transport.getPeer(), "host", ""))
 
 
 def bearer(authorization: str | None) -> str | None:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from .access import ANYONE, NOBODY, CannotSay, Identity, Unauthorized, refusal
-from .admission import CLOSE_UNAUTHORIZED, Admission
+from .access import ANYONE, CLOSE_UNAUTHORIZED, NOBODY, CannotSay, Identity, Unauthorized, refusal
+from .admission import Admission
 from .answers import Answers
 from .contests import Contests
 from .messages import (
@@ -89,7 +89,7 @@ class Hub:
             return
         if message.request_id is None or self._is_new(client, message, message.request_id):
             forbidden = refusal(client.identity, message)
-            if forbidden is not None and not isinstance(message, Auth):
+            if forbidden is not None:
                 self._refuse(client, message, *forbidden)
             else:
                 _HANDLERS[type(message)](self, client, message)
@@ -137,7 +137,7 @@ class Hub:
         if isinstance(outcome, Unauthorized):
             self._refuse(client, auth, "unauthorized", str(outcome))
         elif isinstance(outcome, CannotSay):
-            self._refuse(client, auth, "serverBusy", "Tokens cannot be checked at the moment: try again.")
+            self._refuse(client, auth, "serverBusy", outcome.answer)
         elif client.room is not None and not client.identity.grants_the_same(outcome):
             text = "This token is for something else than the one before: leave the room first."
             self._refuse(client, auth, "forbidden", text)

@@ -27,7 +27,7 @@ from twisted.web.static import File
 from zope.interface import implementer
 
 from .addresses import Origins
-from .entrance import Entrance, Turned, bearer
+from .entrance import Entrance, Turned, bearer, host_of
 
 WEBSOCKET_PATHS: Final = (b"/", b"/ws")
 API_PATHS: Final = (b"/health", b"/api/ice-servers")
@@ -209,7 +209,7 @@ class Root:
             name.decode(): b",".join(values).decode("latin-1") for name, values in raw.items() if values
         }
         try:
-            self._entrance.check(transport, _host(transport), _is_secure(transport), headers)
+            self._entrance.check(transport, host_of(transport), _is_secure(transport), headers)
         except Turned as error:
             request.setHeader(b"Server", self._server)
             request.setHeader(b"Connection", b"close")
@@ -239,11 +239,6 @@ class Root:
 
     def putChild(self, path: bytes, child: IResource) -> None:
         raise AssertionError("a leaf has no children")
-
-
-def _host(transport: ITransport) -> str:
-    """The address at the other end; a Unix socket has none."""
-    return str(getattr(transport.getPeer(), "host", ""))
 
 
 def _answer(status: bytes, header: bytes) -> bytes:
@@ -278,7 +273,7 @@ class Channel(http.HTTPChannel):
         super().connectionMade()
         transport = cast(ITransport, self.transport)
         try:
-            self.factory.entrance.enter(transport, _host(transport))
+            self.factory.entrance.enter(transport, host_of(transport))
         except Turned as error:
             self._turn_away(error)
         else:

@@ -27,7 +27,7 @@ from zope.interface import implementer
 
 from .addresses import key_of
 from .answers import error as error_answer
-from .entrance import Entrance, Visitor
+from .entrance import Entrance, Visitor, host_of
 from .hub import Hub
 from .limits import Buckets, Limits, Meter
 from .messages import AnyClientMessage, ProtocolError, decode, encode
@@ -79,7 +79,7 @@ class SignalingProtocol(WebSocketServerProtocol):
 
     async def onConnect(self, request: ConnectionRequest) -> None:  # type: ignore[override]
         """The opening handshake is sound; there is no subprotocol to choose."""
-        peer = getattr(cast(ITransport, self.transport).getPeer(), "host", "")
+        peer = host_of(cast(ITransport, self.transport))
         self._visitor = await self.factory.entrance.identify(peer, request.headers, request.params)
         if self._is_lost:
             raise ConnectionDeny(ConnectionDeny.BAD_REQUEST, "gone before it was known who this is")
