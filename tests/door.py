@@ -6,12 +6,14 @@ import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import cast
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.internet import reactor
 from twisted.internet.defer import DeferredQueue, maybeDeferred
 from twisted.internet.endpoints import SSL4ServerEndpoint, TCP4ServerEndpoint
+from twisted.internet.interfaces import ITransport
 from twisted.internet.ssl import PrivateCertificate
 
 from cctvsignal import messages
@@ -30,6 +32,8 @@ class Door:
     """Whether it says anything at all."""
     closes_joined: int | None = None
     """A close code for whoever has joined a room."""
+    hangs_up: bool = False
+    """Whether it does not wait for the answer to that."""
     came: DeferredQueue[str | None] = field(default_factory=DeferredQueue)
     """The header `Authorization` of each."""
     joined: DeferredQueue[messages.Join] = field(default_factory=DeferredQueue)
@@ -64,6 +68,8 @@ class Doorkeeper(WebSocketServerProtocol):
         self.door.joined.put(message)
         if self.door.closes_joined is not None:
             self.sendCloseFrame(self.door.closes_joined)
+            if self.door.hangs_up:
+                cast(ITransport, self.transport).loseConnection()
 
 
 @asynccontextmanager

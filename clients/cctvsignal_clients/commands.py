@@ -88,9 +88,10 @@ async def be_viewer(arguments: argparse.Namespace, reporter: Reporter) -> None:
     client = ViewerClient(
         arguments.server, room=arguments.room, token=arguments.token, ca_file=arguments.ca_file
     )
+    # Before it connects: the server may close the connection in the same breath in which it lets it in.
+    refused = watch_connection(client, reporter)
     async with client:
         reporter.say("joined", f"In room {client.room}.", room=client.room)
-        refused = watch_connection(client, reporter)
         if not arguments.camera:
             await _list(client, reporter, refused)
         camera_id = arguments.camera

@@ -54,6 +54,13 @@ class Connection(WebSocketClientProtocol):
         if self.state == self.STATE_OPEN:
             self.sendMessage(payload)
 
+    def check_open(self) -> None:
+        """Raise `ConnectionFailed`, or its kind `Unauthorized`, if the connection is over."""
+        if self.gone.done():
+            code = self.gone.result()
+            text = f"{self.factory.url} closed the connection at once (close code {code})."
+            raise (Unauthorized if code in CLOSES_OF_STRANGERS else ConnectionFailed)(text, code)
+
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         self._receive(payload)
         # The server's first message is its welcome, always.
@@ -149,10 +156,7 @@ async def _wait_for_welcome(connection: Connection, server: str) -> None:
     except asyncio.CancelledError:
         connection.dropConnection(abort=True)
         raise
-    if connection.gone.done():
-        code = connection.gone.result()
-        text = f"{server} closed the connection at once (close code {code})."
-        raise (Unauthorized if code in CLOSES_OF_STRANGERS else ConnectionFailed)(text, code)
+    connection.check_open()
 
 
 def _trust(ca_file: str | Path | None) -> Any:

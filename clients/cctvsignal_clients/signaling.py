@@ -220,6 +220,7 @@ class WebRTCCCTVClient(Emitter):
         connection = await self._open()
         try:
             await self._join()
+            connection.check_open()
         except BaseException:
             connection.sendClose(CLOSE_NORMAL)
             raise

@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cctvsignal_clients import Disconnected, InvalidOption, TLSFailed, Unauthorized, ViewerClient
+from cctvsignal_clients import (
+    ConnectionFailed,
+    Disconnected,
+    InvalidOption,
+    TLSFailed,
+    Unauthorized,
+    ViewerClient,
+)
 from cctvsignal_clients.retry import Backoff
 from twisted.internet.defer import DeferredQueue
 
@@ -113,6 +120,17 @@ async def test_a_client_does_not_come_back_where_that_is_not_wanted() -> None:
         await viewer.close()
         assert not door.came.pending
         assert not lost.pending
+
+
+@deadline()
+async def test_a_client_that_is_let_in_and_closed_in_one_breath_hears_of_it_once() -> None:
+    async with serving(Door(closes_joined=1012, hangs_up=True)) as url:
+        viewer = ViewerClient(url)
+        lost: DeferredQueue[Disconnected] = DeferredQueue()
+        viewer.on("disconnected", lost.put)
+        with pytest.raises(ConnectionFailed, match=r"closed the connection at once \(close code 1012\)"):
+            await viewer.connect()
+        assert lost.pending == [Disconnected(1012, will_reconnect=False)]
 
 
 @deadline()

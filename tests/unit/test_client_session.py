@@ -197,6 +197,9 @@ class Line:
         for answer in self._door.answers_to(messages.decode(payload)):
             asyncio.get_running_loop().call_soon(self.hear, answer)
 
+    def check_open(self) -> None:
+        assert not self.gone.done()
+
     def hear(self, message: ServerMessage) -> None:
         self._receive(messages.encode(message))
 
