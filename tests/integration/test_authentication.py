@@ -113,6 +113,11 @@ async def test_who_brings_no_good_token_in_time_is_closed_with_4408() -> None:
 # --- which tokens are good
 
 
+def without_time(text: str) -> str:
+    """What the server says, whatever its clock says by then."""
+    return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "", text)
+
+
 @deadline()
 @pytest.mark.parametrize(("bad", "reason"), BAD_TOKENS.values(), ids=BAD_TOKENS)
 async def test_a_bad_token_closes_with_4401_and_says_why(guarded: Server, bad: str, reason: str) -> None:
@@ -125,7 +130,7 @@ async def test_a_bad_token_closes_with_4401_and_says_why(guarded: Server, bad: s
     client = await connect(guarded.websocket_url)
     answer = await client.ask({"type": "auth", "token": bad})
     assert (answer["type"], answer["code"], answer["ref"]) == ("error", "unauthorized", "auth")
-    assert answer["message"].startswith(why)
+    assert without_time(answer["message"]).startswith(without_time(why))
     assert bad not in answer["message"]
     assert (await client.ask({"type": "ping"}))["code"] == "unauthorized"
     await client.leave()
