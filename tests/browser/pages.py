@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -85,6 +86,23 @@ def video_of(page: Page, camera_id: str) -> Locator:
 def tile_status(page: Page, camera_id: str) -> Locator:
     """The sentence on a tile."""
     return page.locator(f'[data-tile="{camera_id}"] [data-role="tile-status"]')
+
+
+def wait_until(page: Page, predicate: str, argument: Any = None, seconds: float = 20) -> None:
+    """Wait for an asynchronous function of JavaScript to say that something is true of `argument`.
+
+    Playwright's own `wait_for_function` takes the promise of such a function for a true value.
+    """
+    page.evaluate(
+        f"""async (argument) => {{
+            const deadline = performance.now() + {1000 * seconds};
+            while (!await ({predicate})(argument)) {{
+                if (performance.now() > deadline) throw new Error("It did not come true in time");
+                await new Promise((resolve) => setTimeout(resolve, 50));
+            }}
+        }}""",
+        argument,
+    )
 
 
 def expect_moving_picture(page: Page, video: Locator) -> None:

@@ -23,6 +23,7 @@ from tests.browser.pages import (
     start_camera,
     tile,
     video_of,
+    wait_until,
     watched,
 )
 from tests.processes import Server
@@ -93,17 +94,17 @@ def test_the_microphone_is_switched_off_and_on_while_viewers_listen(open_page: O
     viewer = open_page(f"/?room={room}")
     video = watched(viewer, "porch")
     handle = video.element_handle()
-    viewer.wait_for_function(f"async (video) => await ({LEVEL})(video) > 0.01", arg=handle)
+    wait_until(viewer, f"async (video) => await ({LEVEL})(video) > 0.01", handle)
     track = camera.evaluate_handle("document.querySelector('#preview').srcObject.getAudioTracks()[0]")
     camera.click("#mute")
     expect(camera.locator("#mute")).to_have_attribute("aria-pressed", "true")
     expect(camera.locator("#status")).to_contain_text("without sound")
     # Off is off: the browser shows no microphone in use.
     assert track.get_property("readyState").json_value() == "ended"
-    viewer.wait_for_function(f"async (video) => await ({LEVEL})(video) < 0.001", arg=handle)
+    wait_until(viewer, f"async (video) => await ({LEVEL})(video) < 0.001", handle)
     camera.click("#mute")
     expect(camera.locator("#mute")).to_have_attribute("aria-pressed", "false")
-    viewer.wait_for_function(f"async (video) => await ({LEVEL})(video) > 0.01", arg=handle)
+    wait_until(viewer, f"async (video) => await ({LEVEL})(video) > 0.01", handle)
 
 
 def test_sound_can_come_later(open_page: OpenPage) -> None:
@@ -120,7 +121,7 @@ def test_sound_can_come_later(open_page: OpenPage) -> None:
     tile(viewer, "porch").hover()
     expect(sound).to_be_visible()
     handle = video_of(viewer, "porch").element_handle()
-    viewer.wait_for_function(f"async (video) => await ({LEVEL})(video) > 0.01", arg=handle)
+    wait_until(viewer, f"async (video) => await ({LEVEL})(video) > 0.01", handle)
 
 
 @pytest.fixture(scope="module")

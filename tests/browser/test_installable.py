@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.accessibility import expect_accessible
 from tests.browser.conftest import OpenPage
+from tests.browser.pages import wait_until
 from tests.processes import REPOSITORY, server
 
 ACTIVE = "async () => (await navigator.serviceWorker.ready).active.state === 'activated'"
@@ -20,7 +21,7 @@ NOT_OURS = {"in-incognito"}
 
 
 def wait_for_worker(page: Page) -> None:
-    page.wait_for_function(ACTIVE)
+    wait_until(page, ACTIVE)
 
 
 def test_the_app_can_be_installed(open_page: OpenPage) -> None:

@@ -18,6 +18,7 @@ from tests.browser.pages import (
     start_camera,
     tile,
     video_of,
+    wait_until,
     watched,
 )
 from tests.processes import Server
@@ -155,7 +156,7 @@ def test_sound_is_heard_when_it_is_wanted(open_page: OpenPage) -> None:
     assert viewer.evaluate("video => video.muted", handle)
     tool(viewer, "sound").click()
     assert not viewer.evaluate("video => video.muted", handle)
-    viewer.wait_for_function(f"async (video) => await ({LEVEL})(video) > 0.01", arg=handle)
+    wait_until(viewer, f"async (video) => await ({LEVEL})(video) > 0.01", handle)
     volume = viewer.get_by_role("slider", name="Volume of porch")
     volume.fill("0.5")
     assert viewer.evaluate("video => video.volume", handle) == 0.5
@@ -204,15 +205,15 @@ def test_one_talks_to_a_camera_for_as_long_as_one_presses(open_page: OpenPage, s
     tool(viewer, "talk").hover()
     viewer.mouse.down()
     expect(tool(viewer, "talk")).to_have_attribute("aria-pressed", "true")
-    source.wait_for_function(HEARD)
+    wait_until(source, HEARD)
     viewer.mouse.up()
     expect(tool(viewer, "talk")).to_have_attribute("aria-pressed", "false")
-    source.wait_for_function(SILENT)
+    wait_until(source, SILENT)
     tile(viewer, "porch").focus()
     viewer.keyboard.down("t")
-    source.wait_for_function(HEARD)
+    wait_until(source, HEARD)
     viewer.keyboard.up("t")
-    source.wait_for_function(SILENT)
+    wait_until(source, SILENT)
 
 
 DENIED = """

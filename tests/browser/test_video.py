@@ -20,6 +20,7 @@ from tests.browser.pages import (
     tile,
     tile_status,
     video_of,
+    wait_until,
     watched,
 )
 from tests.processes import Server, command, script, server
@@ -54,6 +55,10 @@ RECEIVED = """async () => {
     return { ...video, codec: reports.find((report) => report.id === video.codecId).mimeType };
 }"""
 
+# A second of a group of pictures is far more than a busy machine takes for one. Chromium already calls it a
+# freeze when a picture comes 150 ms later than others did on average, and those of a group come at once.
+LAG_SECONDS = 1
+
 
 @contextmanager
 def python_camera(server: Server, room: str, *options: str) -> Iterator[None]:
@@ -74,7 +79,7 @@ def test_a_python_camera_is_seen_on_a_viewer_page(
         assert viewer.evaluate("document.querySelector('video').videoWidth") == 640
         received = viewer.evaluate(RECEIVED)
         assert received["codec"] == f"video/{codec}"
-        assert received["freezeCount"] == 0
+        assert received["totalFreezesDuration"] < LAG_SECONDS
 
 
 def test_h264_that_is_passed_on_plays_for_who_comes_early_and_late(
@@ -87,12 +92,13 @@ def test_h264_that_is_passed_on_plays_for_who_comes_early_and_late(
         for _ in range(2):
             viewer = open_page(f"/?room={room}", script=KEEP_CONNECTIONS)
             expect_moving_picture(viewer, watched(viewer, "cam-1"))
-            viewer.wait_for_function(f"async () => (await ({RECEIVED})()).framesDecoded > 60")
+            wait_until(viewer, f"async () => (await ({RECEIVED})()).framesDecoded > 60")
             received = viewer.evaluate(RECEIVED)
             assert received["codec"] == "video/H264"
-            assert received["freezeCount"] == 0
-            # It is not shown late by as much as it caught up with.
-            assert received["jitterBufferDelay"] / received["jitterBufferEmittedCount"] < 1
+            assert received["pliCount"] == 0, "it could not be decoded as it came"
+            # It neither waits for what it caught up with nor is shown late by as much.
+            assert received["totalFreezesDuration"] < LAG_SECONDS
+            assert received["jitterBufferDelay"] / received["jitterBufferEmittedCount"] < LAG_SECONDS
 
 
 def test_a_camera_page_is_seen_by_a_python_viewer(
