@@ -88,14 +88,17 @@ def tile_status(page: Page, camera_id: str) -> Locator:
     return page.locator(f'[data-tile="{camera_id}"] [data-role="tile-status"]')
 
 
-def wait_until(page: Page, predicate: str, argument: Any = None, seconds: float = 20) -> None:
+WAIT_SECONDS = 20
+
+
+def wait_until(page: Page, predicate: str, argument: Any = None) -> None:
     """Wait for an asynchronous function of JavaScript to say that something is true of `argument`.
 
     Playwright's own `wait_for_function` takes the promise of such a function for a true value.
     """
     page.evaluate(
         f"""async (argument) => {{
-            const deadline = performance.now() + {1000 * seconds};
+            const deadline = performance.now() + {1000 * WAIT_SECONDS};
             while (!await ({predicate})(argument)) {{
                 if (performance.now() > deadline) throw new Error("It did not come true in time");
                 await new Promise((resolve) => setTimeout(resolve, 50));

@@ -55,8 +55,8 @@ RECEIVED = """async () => {
     return { ...video, codec: reports.find((report) => report.id === video.codecId).mimeType };
 }"""
 
-# A second of a group of pictures is far more than a busy machine takes for one. Chromium already calls it a
-# freeze when a picture comes 150 ms later than others did on average, and those of a group come at once.
+# For who catches up: the pictures of a group come at once, and to Chromium it is a freeze already when the
+# next one comes 150 ms later than they did on average.
 LAG_SECONDS = 1
 
 
@@ -79,7 +79,7 @@ def test_a_python_camera_is_seen_on_a_viewer_page(
         assert viewer.evaluate("document.querySelector('video').videoWidth") == 640
         received = viewer.evaluate(RECEIVED)
         assert received["codec"] == f"video/{codec}"
-        assert received["totalFreezesDuration"] < LAG_SECONDS
+        assert received["freezeCount"] == 0
 
 
 def test_h264_that_is_passed_on_plays_for_who_comes_early_and_late(
