@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, TypeAlias
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
+_LONGEST_ADDRESS: Final = len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 # In ASCII: elsewhere, there are letters that become one of these where case does not matter.
 _WITH_PORT: Final = re.compile(r"\[([^\]]+)\](?::\d{1,5})?|([0-9.]+):\d{1,5}|(.*)", re.ASCII)
@@ -119,8 +121,15 @@ def _split(host: str, default_port: int) -> tuple[str, int]:
 
 
 def _parse(address: str) -> IPv4Address | IPv6Address | None:
+    # Strangers write some of them: what is kept has to be short.
+    without_zone = address.partition("%")[0]
+    return _parse_short(without_zone) if len(without_zone) <= _LONGEST_ADDRESS else None
+
+
+@lru_cache(maxsize=4096)
+def _parse_short(address: str) -> IPv4Address | IPv6Address | None:
     try:
-        parsed = ip_address(address.partition("%")[0])
+        parsed = ip_address(address)
     except ValueError:
         return None
     mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
