@@ -12,20 +12,25 @@ from twisted.logger import globalLogBeginner
 
 from .commands import COMMANDS, run
 from .options import Options
-from .service import make_service
 
 
 def main() -> None:
     """Run the server until SIGINT or SIGTERM, or a command of its owner."""
     if sys.argv[1:2] and sys.argv[1] in COMMANDS:
         sys.exit(run(sys.argv[1:]))
+    if sys.platform == "linux":
+        from .reactor import install
+
+        install()
     options = Options()
     options.parseOptions()
+    # Not before: some of what it imports would install a reactor, too.
+    from .service import make_service
+
     service = make_service(options)
     globalLogBeginner.beginLoggingTo([service.log_observer()], redirectStandardIO=False)
     service.privilegedStartService()
     service.startService()
-    # Not before: importing the reactor installs one.
     from twisted.internet import reactor
 
     assert IReactorCore.providedBy(reactor)

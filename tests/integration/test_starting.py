@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,15 @@ def test_the_log_can_be_json_lines_and_errors_only(way: list[str]) -> None:
     with command(*way, listen, "--log-format=json", "--log-level=warn") as running:
         running.wait_for_line("Authentication is off")
     assert [json.loads(line)["level"] for line in running.lines] == ["warn"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="epoll is Linux's")
+def test_twistd_can_have_the_reactor_of_the_command() -> None:
+    twistd = [script("twistd"), "--reactor=cctvsignal", "--nodaemon", "--pidfile=", "cctvsignal"]
+    with command(*twistd, "--listen=tcp:0:interface=127.0.0.1") as running:
+        url = running.wait_for_line(r"is ready: (http://\S+)")[1]
+        with urllib.request.urlopen(f"{url}health", timeout=10) as answer:
+            assert json.load(answer)["status"] == "OK"
 
 
 def test_a_log_file_of_twistd_wins(tmp_path: Path) -> None:
