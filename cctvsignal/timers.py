@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+K = TypeVar("K", bound=Hashable)
 
 LONGEST_SECONDS: Final = 86_400.0
 """No timer is set for longer: who waits longer is asked again."""
@@ -48,3 +50,48 @@ class Timers:
     def _fire(self, key: Hashable, call: Callable[..., Any], *args: object) -> None:
         del self._timers[key]
         call(*args)
+
+
+class Deadlines(Generic[K]):
+    """The same time-out, in seconds, for each of many, with one timer for all.
+
+    `call` is called with each key whose time is over.
+    """
+
+    def __init__(self, clock: Clock, seconds: float, call: Callable[[K], object]) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._call = call
+        self._due: dict[K, float] = {}
+        """When each is due; who started last, is due last."""
+        self._timer: Timer | None = None
+
+    def start(self, key: K) -> None:
+        """Call for this key when its time is over, which starts anew if it was started before."""
+        self._due.pop(key, None)
+        self._due[key] = self._clock.seconds() + self._seconds
+        if self._timer is None:
+            self._timer = self._clock.callLater(self._seconds, self._look)
+
+    def stop(self, key: K) -> bool:
+        """Do not call for this key; whether it had been started."""
+        started = self._due.pop(key, None) is not None
+        if not self._due and self._timer is not None and self._timer.active():
+            self._timer.cancel()
+            self._timer = None
+        return started
+
+    def _look(self) -> None:
+        now = self._clock.seconds()
+        try:
+            while self._due:
+                key, due = next(iter(self._due.items()))
+                if due > now:
+                    break
+                del self._due[key]
+                self._call(key)
+        finally:
+            self._timer = None
+            if self._due:
+                wait = max(0.0, next(iter(self._due.values())) - now)
+                self._timer = self._clock.callLater(wait, self._look)

@@ -2,46 +2,39 @@
 
 Autobahn owns the handshake, fragmentation, UTF-8, control frames and the closing handshake; what it leaves
 unbounded is bounded here: the size of a message, its number of fragments, how many come in what time, and
-what a client does not read.
+what a client does not read. Plain text frames are taken by hand (`frames`), and what is sent is gathered
+(`sending`).
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, Final, cast
+from contextlib import suppress
+from functools import cached_property
+from typing import Final, cast
 
+from autobahn.twisted.util import peer2str
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.internet import defer
-from twisted.internet.interfaces import (
-    IConsumer,
-    IDelayedCall,
-    IPushProducer,
-    IReactorTime,
-    ITransport,
-)
+from twisted.internet.interfaces import IAddress, IConsumer, IReactorTime, ITCPTransport, ITransport
 from twisted.logger import Logger
-from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from .addresses import key_of
 from .answers import error as error_answer
 from .entrance import Entrance, Visitor, host_of
+from .frames import PING, take_text, text_frame
 from .hub import Hub
+from .light import forget_handshake, lighten
 from .limits import Buckets, Limits, Meter
 from .messages import AnyClientMessage, ProtocolError, decode, encode
 from .registry import Client
+from .sending import Outbox, Sender
+from .timers import Deadlines
 
 MAX_FRAGMENTS: Final = 64
 """Fragments of one message. Empty ones would pass any limit on size for ever."""
-MAX_UNSENT_BYTES: Final = 1024 * 1024
-MAX_UNSENT_SECONDS: Final = 10.0
-"""A client that leaves this much unread, or reads nothing for so long, is cut off."""
-TRANSPORT_BUFFER: Final = 32 * 1024
-"""What a transport holds before it says that its client does not read."""
-MAX_UNSENT_IN_ALL: Final = 64 * 1024 * 1024
-"""What all of them together may leave unread."""
 DRAIN_BATCH: Final = 200
 """How many connections are told of the end in one turn of the reactor."""
 DRAIN_SECONDS: Final = 5.0
@@ -57,11 +50,11 @@ CLOSE_POLICY: Final = 1008
 CLOSE_TOO_BIG: Final = 1009
 
 
-@implementer(IPushProducer)
 class SignalingProtocol(WebSocketServerProtocol):
-    """One WebSocket connection: a `Peer` for the hub, a producer for its transport."""
+    """One WebSocket connection: a `Peer` for the hub."""
 
     factory: SignalingFactory
+    _sender: Sender
     _client: Client | None = None
     _visitor: Visitor | None = None
     _meter: Meter
@@ -69,13 +62,23 @@ class SignalingProtocol(WebSocketServerProtocol):
     _neighbourhood = ""
     """What limits of its address go by."""
     _fragments = 0
-    _unsent = 0
-    """Bytes that wait for the client, while it does not read."""
-    _sent = 0
-    """Bytes that it was sent since it does not read."""
-    _unsent_timer: IDelayedCall | None = None
+    openHandshakeTimeout: float
+    """In seconds; Autobahn's."""
 
     # --- what Autobahn calls
+
+    @cached_property
+    def peer(self) -> str:  # type: ignore[override]
+        """Who this is, for the log."""
+        return peer2str(cast(ITransport, self.transport))
+
+    def _connectionMade(self) -> None:
+        # Autobahn's own sets what `lighten` has put on the class.
+        if self.openHandshakeTimeout:
+            self.openHandshakeTimeoutCall = self.factory._batched_timer.call_later(
+                self.openHandshakeTimeout, self.onOpenHandshakeTimeout
+            )
+        self.factory.countConnections += 1
 
     async def onConnect(self, request: ConnectionRequest) -> None:  # type: ignore[override]
         """The opening handshake is sound; there is no subprotocol to choose."""
@@ -84,23 +87,13 @@ class SignalingProtocol(WebSocketServerProtocol):
         if self._is_lost:
             raise ConnectionDeny(ConnectionDeny.BAD_REQUEST, "gone before it was known who this is")
 
-    def onOpen(self) -> None:
+    def _onOpen(self) -> None:
         # The HTTP channel is still registered as the transport's producer after the upgrade.
-        consumer = cast(IConsumer, self.transport)
-        consumer.unregisterProducer()
-        _innermost(self.transport).bufferSize = TRANSPORT_BUFFER
-        consumer.registerProducer(self, True)
-        factory, visitor = self.factory, self._visitor
-        self._visitor = None
+        cast(IConsumer, self.transport).unregisterProducer()
+        forget_handshake(self)
+        visitor, self._visitor = self._visitor, None
         assert visitor is not None
-        factory.connections.add(self)
-        self._meter = Meter(factory.limits, factory.joins)
-        self._neighbourhood = key_of(visitor.address)
-        if visitor.close_code is not None:
-            self.close(visitor.close_code, visitor.reason)
-            return
-        self._client = factory.hub.connect(self, visitor.identity, visitor.address)
-        log.debug("{client} connected from {peer}", client=self._client.id, peer=self.peer)
+        self.begin(visitor)
 
     def onMessageBegin(self, isBinary: bool) -> None:
         super().onMessageBegin(isBinary)
@@ -112,8 +105,8 @@ class SignalingProtocol(WebSocketServerProtocol):
         super().onMessageFrameBegin(length)
         self._fragments += 1
         factory = self.factory
-        if 0 < factory.max_message_bytes < self.message_data_total_length:
-            self._fail(CLOSE_TOO_BIG, f"messages have at most {factory.max_message_bytes} bytes")
+        if self.message_data_total_length > factory.longest_message:
+            self._fail(CLOSE_TOO_BIG, f"messages have at most {factory.longest_message} bytes")
         elif 0 < factory.max_fragments < self._fragments:
             self._fail(CLOSE_POLICY, f"messages have at most {factory.max_fragments} fragments")
 
@@ -142,40 +135,58 @@ class SignalingProtocol(WebSocketServerProtocol):
         if self._meter.control_frame(self.factory.reactor.seconds()):
             self._fail(CLOSE_POLICY, "too many pongs")
         else:
+            self.factory.alive(self)
             self.factory.hub.pong(self._client)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         self.factory.lost(self)
-        self._stop_unsent_timer()
         if self._client is not None:
             client, self._client = self._client, None
             log.debug("{client} is gone: {code} {reason}", client=client.id, code=code, reason=reason)
             self.factory.hub.disconnect(client)
 
-    def connectionLost(self, reason: Failure = Failure(ConnectionError())) -> None:  # noqa: B008
-        self._is_lost = True
-        self.factory.entrance.leave(self.transport)
-        # Until the garbage collector finds it, a transport keeps all that its client has not read.
-        inner = _innermost(self.transport)
-        inner.dataBuffer, inner._tempDataBuffer = b"", []
-        super().connectionLost(reason)
-
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
-        if self._unsent_timer is not None and not self._may_keep(len(data)):
-            return
-        # Like dataReceived below, Autobahn's own formats a line for its log every time, wanted or not.
-        cast(ITransport, self.transport).write(data)
+        self._sender.send(data)
+
+    def _closeConnection(self, abort: bool = False) -> None:
+        # The close frame may be among what was gathered.
+        self._sender.flush()
+        super()._closeConnection(abort)
 
     # --- what the transport calls: IProtocol
 
+    def connectionMade(self) -> None:
+        # Not Autobahn's, which collects what is known of the transport: nobody asks for it.
+        self._sender = Sender(self.factory.outbox, self.transport, self._cut_off)
+        # What is sent is gathered here already. Unix sockets do not gather.
+        with suppress(AttributeError, OSError):
+            cast(ITCPTransport, self.transport).setTcpNoDelay(True)
+        self._connectionMade()
+
     def dataReceived(self, data: bytes) -> None:
-        self._dataReceived(data)
+        start = 0
+        if self.state == self.STATE_OPEN and self.current_frame is None and not self.inside_message:
+            # What is left of a frame is for whoever began with it.
+            longest, end = self.factory.longest_message, 0 if self.data else len(data)
+            while start < end and (taken := take_text(data, start, longest)) is not None:
+                payload, start = taken
+                self.onMessage(payload, False)
+                if self.state != self.STATE_OPEN:
+                    break
+        if start < len(data):
+            self._dataReceived(data[start:] if start else data)
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionError())) -> None:  # noqa: B008
+        self._is_lost = True
+        self.factory.entrance.leave(self.transport)
+        super().connectionLost(reason)
+        self._sender.end()
 
     # --- what the hub calls: registry.Peer
 
     def send(self, frame: bytes) -> None:
         if self.state == self.STATE_OPEN:
-            self.sendMessage(frame)
+            self._sender.send(text_frame(frame))
 
     def close(self, code: int, reason: str) -> None:
         if self.state == self.STATE_OPEN:
@@ -184,22 +195,8 @@ class SignalingProtocol(WebSocketServerProtocol):
             self.sendCloseFrame(code, whole.encode())
 
     def ping(self) -> None:
-        self.sendPing()
-
-    # --- what the transport calls: IPushProducer
-
-    def pauseProducing(self) -> None:
-        """The client does not read: what waits for it is counted from now on."""
-        if self._unsent_timer is None:
-            self._unsent_timer = self._look_again()
-            self._may_keep(0)
-
-    def resumeProducing(self) -> None:
-        """All has been read."""
-        self._stop_unsent_timer()
-
-    def stopProducing(self) -> None:
-        """The transport is gone; onClose does the rest."""
+        if self.state == self.STATE_OPEN:
+            self._sender.send(PING)
 
     # --- ends
 
@@ -208,27 +205,17 @@ class SignalingProtocol(WebSocketServerProtocol):
         self.wasNotCleanReason = self.wasNotCleanReason or "aborted by the server"
         self.dropConnection(abort=True)
 
-    def _may_keep(self, size: int) -> bool:
-        """Whether so many bytes more may wait for the client; if not, the connection is over."""
-        waiting = _waiting(self.transport) + size
-        self._sent += size
-        self.factory.unsent += waiting - self._unsent
-        self._unsent = waiting
-        if waiting > self.factory.max_unsent_bytes or self.factory.unsent > MAX_UNSENT_IN_ALL:
-            self._cut_off(f"{waiting} bytes unread")
-            return False
-        return True
-
-    def _look_again(self) -> IDelayedCall:
-        read = self._sent - _waiting(self.transport)
-        reactor: IReactorTime = self.factory.reactor
-        return reactor.callLater(MAX_UNSENT_SECONDS, self._check_progress, read)
-
-    def _check_progress(self, read_before: int) -> None:
-        if self._sent - _waiting(self.transport) > read_before:
-            self._unsent_timer = self._look_again()
+    def begin(self, visitor: Visitor) -> None:
+        """The connection is open."""
+        factory = self.factory
+        self._sender.watch()
+        factory.begun(self)
+        self._meter = Meter(factory.limits, factory.joins)
+        self._neighbourhood = key_of(visitor.address)
+        if visitor.close_code is not None:
+            self.close(visitor.close_code, visitor.reason)
         else:
-            self._cut_off(f"nothing read for {MAX_UNSENT_SECONDS:.0f} seconds")
+            self._client = factory.hub.connect(self, visitor.identity, visitor.address)
 
     def _fail(self, code: int, reason: str) -> None:
         if not self.failedByMe:
@@ -237,7 +224,6 @@ class SignalingProtocol(WebSocketServerProtocol):
     def _cut_off(self, why: str) -> None:
         # A close frame cannot reach a client that does not read.
         log.warn("{peer} is cut off: {why}", peer=self.peer, why=why)
-        self._stop_unsent_timer()
         self.wasNotCleanReason = why
         self.abort()
 
@@ -252,25 +238,6 @@ class SignalingProtocol(WebSocketServerProtocol):
         else:
             self.send(encode(error_answer(message, "rateLimited", TOO_FAST, math.ceil(wait * 1000) / 1000)))
         return False
-
-    def _stop_unsent_timer(self) -> None:
-        self.factory.unsent -= self._unsent
-        self._unsent = self._sent = 0
-        timer, self._unsent_timer = self._unsent_timer, None
-        if timer is not None and timer.active():
-            timer.cancel()
-
-
-def _innermost(transport: Any) -> Any:
-    """The transport below TLS, if there is any."""
-    return _innermost(transport.transport) if isinstance(transport, ProtocolWrapper) else transport
-
-
-def _waiting(transport: Any) -> int:
-    """How many bytes a transport holds for its client."""
-    # Twisted has no name for it that is public.
-    inner = _innermost(transport)
-    return int(len(inner.dataBuffer) - inner.offset + inner._tempDataLen)
 
 
 class SignalingFactory(WebSocketServerFactory):
@@ -303,11 +270,15 @@ class SignalingFactory(WebSocketServerFactory):
         self.entrance = entrance
         self.limits = limits
         self.joins = Buckets()
-        self.unsent = 0
-        """How many bytes all clients together have not read, of those that do not read."""
-        self.max_message_bytes = max_message_bytes
+        self.longest_message = max_message_bytes or math.inf
         self.max_fragments = max_fragments
+        self.outbox = Outbox(reactor, self.longest_message)
         self.connections: set[SignalingProtocol] = set()
+        self._ping_interval, self._ping_timeout = ping_interval, ping_timeout
+        self._pings = Deadlines(reactor, ping_interval, self._ping)
+        """When connections are pinged again."""
+        self._pongs = Deadlines(reactor, ping_timeout, SignalingProtocol.onAutoPingTimeout)
+        """Until when connections have to answer a ping."""
         self._drained: defer.Deferred[None] | None = None
         self.setProtocolOptions(
             versions=[13],
@@ -316,25 +287,44 @@ class SignalingFactory(WebSocketServerFactory):
             failByDrop=False,
             openHandshakeTimeout=handshake_timeout,
             closeHandshakeTimeout=2,
-            autoPingInterval=ping_interval,
-            autoPingTimeout=ping_timeout,
-            # Whoever sends, but never answers a ping, would live for ever.
-            autoPingRestartOnAnyTraffic=False,
             # The entrance looks at origins, by rules of its own.
             allowNullOrigin=True,
         )
 
-    @property
-    def max_unsent_bytes(self) -> float:
-        """How many bytes one client may leave unread: at least the two longest messages that there are."""
-        return max(MAX_UNSENT_BYTES, 2 * self.max_message_bytes) if self.max_message_bytes else math.inf
+    @cached_property
+    def _light_protocol(self) -> type[SignalingProtocol]:
+        return lighten(self.protocol, self)
+
+    def buildProtocol(self, addr: IAddress | None) -> SignalingProtocol:  # type: ignore[override]
+        connection = self._light_protocol()
+        connection.factory = self
+        return connection
+
+    def begun(self, connection: SignalingProtocol) -> None:
+        """A connection is open."""
+        self.connections.add(connection)
+        if self._ping_interval:
+            self._pings.start(connection)
+
+    def alive(self, connection: SignalingProtocol) -> None:
+        """A connection has answered a ping, if it was sent one."""
+        if self._pongs.stop(connection):
+            self._pings.start(connection)
 
     def lost(self, connection: SignalingProtocol) -> None:
         """A connection is over."""
+        self._pings.stop(connection)
+        self._pongs.stop(connection)
         self.connections.discard(connection)
         if self._drained is not None and not self.connections:
             drained, self._drained = self._drained, None
             drained.callback(None)
+
+    def _ping(self, connection: SignalingProtocol) -> None:
+        connection.ping()
+        # Whoever sends, but never answers a ping, would live for ever: only a pong counts.
+        if self._ping_timeout:
+            self._pongs.start(connection)
 
     async def drain(self) -> None:
         """Send all clients away with 1001, in batches, and wait until they are gone."""

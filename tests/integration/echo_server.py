@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import cast
 
@@ -47,7 +48,8 @@ def main() -> None:
     factory = parts.websocket
     factory.hub = cast(Hub, EchoHub())
     # The cases send binary messages, 16 MiB of text, and text in thousands of fragments.
-    factory.max_message_bytes = factory.max_fragments = 0
+    factory.longest_message = factory.outbox.max_unsent_bytes = math.inf
+    factory.max_fragments = 0
     factory.protocol = EchoProtocol
     factory.accept_binary = True
     port = reactor.listenTCP(0, parts.site, interface="127.0.0.1")  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from cctvsignal.websocket import MAX_UNSENT_IN_ALL
+from cctvsignal.sending import MAX_UNSENT_IN_ALL
 from tests.certificates import Certificates, write_certificates
 from tests.floods import (
     LISTEN,

@@ -6,18 +6,14 @@ from typing import Any
 
 import pytest
 from twisted.internet.abstract import FileDescriptor
-from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from cctvsignal.access import ANYONE
 from cctvsignal.assembly import assemble
+from cctvsignal.entrance import Visitor
 from cctvsignal.options import Options
-from cctvsignal.websocket import (
-    MAX_UNSENT_BYTES,
-    MAX_UNSENT_SECONDS,
-    TRANSPORT_BUFFER,
-    SignalingFactory,
-    SignalingProtocol,
-)
+from cctvsignal.sending import MAX_UNSENT_BYTES, MAX_UNSENT_SECONDS, TRANSPORT_BUFFER
+from cctvsignal.websocket import SignalingFactory, SignalingProtocol
 
 KIB = 1024
 
@@ -32,6 +28,9 @@ class Socket(FileDescriptor):
         self.room = 0
         """How many bytes there is place for at the client."""
         self.aborted = False
+
+    def getPeer(self) -> str:
+        return "client"
 
     def startWriting(self) -> None:
         """Nothing is written before the test says so."""
@@ -60,19 +59,17 @@ def clock() -> Clock:
 @pytest.fixture
 def factory(clock: Clock) -> SignalingFactory:
     options = Options({})
-    options.parseOptions([])
+    options.parseOptions(["--ping-interval=0"])
     return assemble(options, clock, lambda hub: {}).websocket
 
 
 def connection(factory: SignalingFactory, clock: Clock) -> tuple[SignalingProtocol, Socket]:
-    protocol, socket = SignalingProtocol(), Socket(clock)
-    protocol.factory = factory
-    protocol.transport = socket
-    protocol.peer = "client"
-    # What the opening handshake would have left behind.
-    protocol.state, protocol.wasClean, protocol.wasNotCleanReason = protocol.STATE_OPEN, False, ""
-    protocol.droppedByMe, protocol.is_closed = False, Deferred()
-    socket.registerProducer(protocol, True)
+    protocol, socket = factory.buildProtocol(None), Socket(clock)
+    protocol.makeConnection(socket)
+    protocol.state = protocol.STATE_OPEN
+    protocol.begin(Visitor("192.0.2.1", ANYONE))
+    clock.advance(0)
+    socket.is_read(KIB)
     return protocol, socket
 
 
@@ -84,7 +81,7 @@ def test_who_reads_all_in_time_is_never_cut_off(factory: SignalingFactory, clock
         socket.is_read(1)
         clock.advance(5)
     assert not socket.aborted
-    assert factory.unsent == 0
+    assert factory.outbox.unsent == 0
     assert not clock.getDelayedCalls()
 
 
@@ -97,7 +94,7 @@ def test_who_reads_slowly_is_not_cut_off_for_its_time(factory: SignalingFactory,
         protocol.sendData(bytes(10 * KIB))
     assert not socket.aborted
     # Nor for all that it has been sent by then, but for what waits.
-    assert factory.unsent <= 310 * KIB
+    assert factory.outbox.unsent <= 310 * KIB
 
 
 def test_who_reads_nothing_for_10_seconds_is_cut_off(factory: SignalingFactory, clock: Clock) -> None:
@@ -109,7 +106,7 @@ def test_who_reads_nothing_for_10_seconds_is_cut_off(factory: SignalingFactory, 
     assert not socket.aborted
     clock.advance(MAX_UNSENT_SECONDS)
     assert socket.aborted
-    assert factory.unsent == 0
+    assert factory.outbox.unsent == 0
 
 
 def test_who_leaves_a_mebibyte_unread_is_cut_off_at_once(factory: SignalingFactory, clock: Clock) -> None:
@@ -119,6 +116,7 @@ def test_who_leaves_a_mebibyte_unread_is_cut_off_at_once(factory: SignalingFacto
         protocol.sendData(bytes(60 * KIB))
         sent += 60 * KIB
     assert MAX_UNSENT_BYTES < sent <= MAX_UNSENT_BYTES + 60 * KIB
+    clock.advance(0)
     assert not clock.getDelayedCalls()
 
 
@@ -128,5 +126,5 @@ def test_all_together_leave_no_more_than_64_mebibytes(factory: SignalingFactory,
         for protocol, socket in parties:
             if not socket.aborted:
                 protocol.sendData(bytes(64 * KIB))
-            assert factory.unsent <= 64 * KIB * KIB
+            assert factory.outbox.unsent <= 64 * KIB * KIB
     assert 0 < sum(socket.aborted for _, socket in parties) < 100
