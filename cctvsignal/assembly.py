@@ -18,7 +18,7 @@ from .access import Identity
 from .addresses import Origins, Proxies
 from .admission import SERVER
 from .api import IceServersApi
-from .audit import AuditLog
+from .audit import AuditLog, say
 from .auth import Revocations, TokenAuthenticator
 from .device_keys import DeviceKeys
 from .entrance import Entrance
@@ -26,7 +26,7 @@ from .gate import Gate
 from .hub import Hub
 from .ice import IceOffer
 from .options import Options
-from .policy import Authenticate, Policy, let_anyone_in
+from .policy import Authenticate, Policy, Record, let_anyone_in
 from .site import HandshakeSite, make_root
 from .tls import ReloadedCertificate
 from .watched import WatchedFiles
@@ -76,7 +76,7 @@ def assemble(options: Options, reactor: IReactorTime, health: Callable[[Hub], di
         authentication_seconds=options["auth-timeout"],
         device_keys=device_keys,
         ice=ice,
-        records=() if audit is None else (audit,),
+        records=_records(options, audit),
         authenticate=authenticate or let_anyone_in,
     )
     hub = Hub(reactor, policy)
@@ -139,6 +139,12 @@ def raise_file_limit() -> int:
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(files, wanted), most))
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def _records(options: Options, audit: AuditLog | None) -> tuple[Record, ...]:
+    """Who writes down what clients do: not the log, if it would make each line for nobody."""
+    told: tuple[Record, ...] = () if audit is None else (audit,)
+    return (*told, say) if options["log-level"] == "debug" or options.twistd_owns_log else told
 
 
 def _revocations(options: Options) -> Callable[[], Revocations]:

@@ -44,6 +44,11 @@ class AuditLog:
         self._handler.emit(logging.LogRecord("audit", logging.INFO, "", 0, line, None, None))
 
 
+def say(event: str, client: Client, facts: dict[str, object]) -> None:
+    """Say what a client did in the log, for whoever wants to see everything."""
+    log.debug("{client} {event}: {facts}", client=client.id, event=event, facts=facts)
+
+
 class _Handler(WatchedFileHandler):
     """Says once, not for each line, that the file cannot be written."""
 

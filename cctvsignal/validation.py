@@ -10,6 +10,9 @@ import msgspec
 
 MAX_NAME_LENGTH: Final = 128
 _LARGEST: Final = int(sys.float_info.max)
+_DIGITS: Final = sys.float_info.max_10_exp
+"""A whole number that is too large has more digits than that."""
+_decode: Final = msgspec.json.Decoder().decode
 
 _FORBIDDEN_IN_NAMES: Final = re.compile(
     # Control characters, line and paragraph separators, marks that turn the direction of text,
@@ -33,12 +36,13 @@ def clean_name(name: str, field: str) -> str:
 def check_object(payload: msgspec.Raw, field: str) -> None:
     """Raise `ValueError` for what is no object, or what other JSON parsers would read otherwise (1e999)."""
     try:
-        value = msgspec.json.decode(payload)
+        value = _decode(payload)
     except msgspec.MsgspecError as error:
         raise ValueError(f"{field} is not sound: {error}") from None
     if not isinstance(value, dict):
         raise ValueError(f"{field} must be an object")
-    check_numbers(value, field)
+    if len(payload) > _DIGITS:
+        check_numbers(value, field)
 
 
 def check_numbers(value: object, field: str) -> None:
