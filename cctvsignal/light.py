@@ -26,8 +26,12 @@ class _Unheard:
 
 
 def lighten(protocol: type[P], factory: WebSocketServerFactory) -> type[P]:
-    """The same kind of connection, for this factory; what begins alike on all of them is on the class."""
+    """The same kind of connection, for this factory; what begins alike on all of them is on the class.
+
+    The `__init__` of `protocol` does not call Autobahn's.
+    """
     sample = protocol()
+    WebSocketServerProtocol.__init__(sample)
     sample.factory = factory
     # No timer for the sample.
     sample.openHandshakeTimeout = 0  # type: ignore[attr-defined]
@@ -38,7 +42,6 @@ def lighten(protocol: type[P], factory: WebSocketServerFactory) -> type[P]:
         for name, value in vars(sample).items()
     }
     namespace |= {
-        "__init__": lambda _: None,
         "openHandshakeTimeout": factory.openHandshakeTimeout,
         "is_open": _Unheard(),
         "is_closed": _Unheard(),

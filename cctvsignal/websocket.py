@@ -65,6 +65,9 @@ class SignalingProtocol(WebSocketServerProtocol):
     openHandshakeTimeout: float
     """In seconds; Autobahn's."""
 
+    def __init__(self) -> None:
+        """All that Autobahn's would set is on the class that `lighten` makes."""
+
     # --- what Autobahn calls
 
     @cached_property
@@ -93,7 +96,7 @@ class SignalingProtocol(WebSocketServerProtocol):
         forget_handshake(self)
         visitor, self._visitor = self._visitor, None
         assert visitor is not None
-        self.begin(visitor)
+        self._begin(visitor)
 
     def onMessageBegin(self, isBinary: bool) -> None:
         super().onMessageBegin(isBinary)
@@ -205,7 +208,14 @@ class SignalingProtocol(WebSocketServerProtocol):
         self.wasNotCleanReason = self.wasNotCleanReason or "aborted by the server"
         self.dropConnection(abort=True)
 
-    def begin(self, visitor: Visitor) -> None:
+    def open(self, transport: ITransport, visitor: Visitor) -> None:
+        """Go on as if Autobahn's opening handshake had just ended well (RFC 6455, section 4.2.2)."""
+        self.openHandshakeTimeout = 0
+        self.makeConnection(transport)
+        self.state = self.STATE_OPEN
+        self._begin(visitor)
+
+    def _begin(self, visitor: Visitor) -> None:
         """The connection is open."""
         factory = self.factory
         self._sender.watch()
@@ -298,6 +308,12 @@ class SignalingFactory(WebSocketServerFactory):
     def buildProtocol(self, addr: IAddress | None) -> SignalingProtocol:  # type: ignore[override]
         connection = self._light_protocol()
         connection.factory = self
+        return connection
+
+    def open(self, transport: ITransport, visitor: Visitor) -> SignalingProtocol:
+        """A connection whose opening handshake is over."""
+        connection = self.buildProtocol(None)
+        connection.open(transport, visitor)
         return connection
 
     def begun(self, connection: SignalingProtocol) -> None:

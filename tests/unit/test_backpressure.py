@@ -64,10 +64,8 @@ def factory(clock: Clock) -> SignalingFactory:
 
 
 def connection(factory: SignalingFactory, clock: Clock) -> tuple[SignalingProtocol, Socket]:
-    protocol, socket = factory.buildProtocol(None), Socket(clock)
-    protocol.makeConnection(socket)
-    protocol.state = protocol.STATE_OPEN
-    protocol.begin(Visitor("192.0.2.1", ANYONE))
+    socket = Socket(clock)
+    protocol = factory.open(socket, Visitor("192.0.2.1", ANYONE))
     clock.advance(0)
     socket.is_read(KIB)
     return protocol, socket

@@ -182,10 +182,7 @@ def test_a_close_frame_is_sent_before_the_connection_is_aborted(reactor: Reactor
     options = Options({})
     options.parseOptions([])
     factory = assemble(options, reactor, lambda hub: {}).websocket
-    connection = factory.buildProtocol(None)
-    connection.makeConnection(line)
-    connection.state = connection.STATE_OPEN
-    connection.begin(Visitor("192.0.2.1", ANYONE))
+    connection = factory.open(line, Visitor("192.0.2.1", ANYONE))
     reactor.turn()
     line.read()
     connection.close(4409, "replaced")
