@@ -369,7 +369,8 @@ def decode(frame: bytes) -> AnyClientMessage:
 
     Raises `ProtocolError` for everything that is not a message of docs/protocol.md.
     """
-    if nests_deeper(frame, MAX_DEPTH):
+    # Most frames do not even have that many brackets: count them before looking where they stand.
+    if frame.count(b"{") + frame.count(b"[") > MAX_DEPTH and nests_deeper(frame, MAX_DEPTH):
         raise ProtocolError("invalidJson", f"The message nests deeper than {MAX_DEPTH} levels.")
     try:
         return _client_decoder.decode(frame)
