@@ -69,14 +69,14 @@ pythons: $(VENV)/test.stamp ## unit and integration tests on every other Python 
 	@tests/install-peers.sh
 	@tests/all-pythons.sh
 
-bench: $(VENV)/test.stamp ## compare server and camera with plain ones (needs npm)
+bench: $(VENV)/test.stamp ## compare the server with those on Node.js in under five minutes (needs npm and gcc)
 	$(BIN)/python -m benchmarks
 
-bench-quick: $(VENV)/test.stamp ## the same in under two minutes
+bench-quick: $(VENV)/test.stamp ## the same in under one minute: a glance, not a result
 	$(BIN)/python -m benchmarks --quick
 
 clean: ## remove what the targets above have made
-	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache benchmarks/node/node_modules tests/*/node_modules
+	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache benchmarks/node/node_modules benchmarks/native/build tests/*/node_modules
 
 $(VENV)/python.stamp:
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" tests/make-venv.sh

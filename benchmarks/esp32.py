@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from . import machine, servers
 from .esp32_load import RATE
+from .machine import SetupError
 from .report import BUSY
-from .servers import SetupError
 
 LOAD: Final = "benchmarks.esp32_load"
 OTHER: Final = "python-multipart"

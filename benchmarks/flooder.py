@@ -10,6 +10,7 @@ import sys
 from contextlib import suppress
 
 from . import frames
+from .dialects import dumps
 
 FLOOD = 2000
 
@@ -25,8 +26,8 @@ def flood(port: int, data: bytes) -> None:
 def main() -> None:
     """Flood until ended."""
     port = int(sys.argv[1])
-    join = frames.masked(frames.dumps({"type": "join", "room": "flood"}))
-    data = join + frames.masked(frames.dumps({"type": "ping", "data": "x" * 100})) * FLOOD
+    join = frames.masked(dumps({"type": "join", "room": "flood"}))
+    data = join + frames.masked(dumps({"type": "ping", "data": "x" * 100})) * FLOOD
     print("flooding", flush=True)
     while True:
         with suppress(OSError):

@@ -6,13 +6,55 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-FILES: Final = 8192
+FILES: Final = 12288
 """Open files that the largest measurement needs, with room to spare."""
+
+
+class SetupError(Exception):
+    """The benchmark cannot run here; the text says why."""
+
+
+@dataclass
+class Clock:
+    """Wall time and processor time of a server and of this process at one moment, in seconds."""
+
+    wall: float
+    server: float | None
+    generator: float
+
+    @classmethod
+    def now(cls, pid: int) -> Clock:
+        """This moment."""
+        return cls(time.perf_counter(), cpu_seconds(pid), time.process_time())
+
+
+@dataclass
+class Usage:
+    """Shares of a core that a server and this process used, and in what time."""
+
+    server: float | None
+    generator: float
+    seconds: float
+
+    @classmethod
+    def since(cls, start: Clock, pid: int) -> Usage:
+        """What was used since `start` was taken."""
+        end = Clock.now(pid)
+        wall = end.wall - start.wall
+        known = end.server is not None and start.server is not None
+        server = ((end.server or 0.0) - (start.server or 0.0)) / wall if known else None
+        return cls(server, (end.generator - start.generator) / wall, wall)
+
+    def per_server_second(self, count: float) -> float | None:
+        """How many of `count` things the server did for each second of its processor time."""
+        return count / (self.server * self.seconds) if self.server else None
 
 
 def raise_file_limit() -> int:
@@ -67,11 +109,18 @@ def describe(packages: Sequence[str], **others: str) -> dict[str, Any]:
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
-        "system": platform.system(),
+        "memory": _memory(),
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
         **{package: version(package) for package in packages},
         **others,
     }
+
+
+def _memory() -> str:
+    if sys.platform == "win32":
+        return "unknown"
+    return f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB"
 
 
 def _cpu_model() -> str:

@@ -15,9 +15,10 @@ from cctvsignal_clients.sources.pattern import FRAMES_PER_SECOND
 from tests import processes
 
 from . import machine, servers
+from .machine import SetupError
 from .media_viewers import CAMERA, ROOM
 from .report import BUSY
-from .servers import OURS, SetupError
+from .servers import OURS
 
 PLAIN: Final = "plain aiortc"
 CAMERAS: Final = (OURS, PLAIN)

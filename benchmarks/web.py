@@ -18,7 +18,8 @@ from tests.browser.conftest import ARGUMENTS
 from tests.cameras import cameras
 
 from . import machine
-from .servers import SetupError, on_core
+from .machine import SetupError
+from .servers import on_core
 
 TILES: Final = 16
 WALL: Final = "the wall"

@@ -4,6 +4,8 @@ import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import { WebSocketServer } from 'ws';
 
+const HEARTBEAT_SECONDS = Number(process.env.HEARTBEAT_SECONDS ?? 0); // 0: none
+
 const rooms = new Map(); // room name -> Map of client id -> client
 
 function send(client, message) {
@@ -75,6 +77,10 @@ function relay(client, message) {
   send(receiver, { ...rest, sender: client.id });
 }
 
+function heartbeat() {
+  this.isAlive = true;
+}
+
 function receive(client, data) {
   let message;
   try {
@@ -109,8 +115,26 @@ server.on('connection', (socket) => {
   socket.on('message', (data) => receive(client, data));
   socket.on('close', () => leave(client));
   socket.on('error', () => socket.terminate());
+  if (HEARTBEAT_SECONDS > 0) {
+    socket.isAlive = true;
+    socket.on('pong', heartbeat);
+  }
   send(client, { type: 'welcome', clientId: client.id });
 });
-http.listen(0, '127.0.0.1', () => {
+if (HEARTBEAT_SECONDS > 0) {
+  // As the README of ws shows it.
+  setInterval(() => {
+    for (const socket of server.clients) {
+      if (!socket.isAlive) {
+        socket.terminate();
+        continue;
+      }
+      socket.isAlive = false;
+      socket.ping();
+    }
+  }, HEARTBEAT_SECONDS * 1000);
+}
+// As many may wait to be accepted as this project's server lets wait.
+http.listen({ port: 0, host: '127.0.0.1', backlog: 1024 }, () => {
   console.log(`http://127.0.0.1:${http.address().port}/`);
 });
