@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from . import compiled, esp32, machine, media, plot, relay, relay_report, report, security, web
+from . import compiled, esp32, machine, media, path, plot, relay, relay_report, report, security, web
 from .machine import SetupError
 
-AnyPlan = relay.Plan | security.Plan | media.Plan | web.Plan | esp32.Plan | esp32.SoakPlan
+AnyPlan = relay.Plan | path.Plan | security.Plan | media.Plan | web.Plan | esp32.Plan | esp32.SoakPlan
 Suite = tuple[list[str], dict[str, Any]]
 """The lines of a suite for people, and all its figures."""
 
@@ -26,6 +26,8 @@ def _heading(described: dict[str, Any], where: str, plan: AnyPlan, started: floa
     facts = ", ".join(f"{key} {value}" for key, value in described.items())
     if isinstance(plan, esp32.SoakPlan):
         medians = f"{plan.samples} periods of {plan.seconds:g} s"
+    elif isinstance(plan, path.Plan):
+        medians = f"The least of {plan.rounds} tries"
     else:
         medians = f"Medians of {plan.rounds} round(s) of {plan.seconds:g} s"
     return [
@@ -54,6 +56,16 @@ def relay_suite(plan: relay.Plan, server_core: int | None, load_core: int | None
     lines = [*_heading(described, where, plan, started), *relay_report.lines(measured, plan)]
     pinned = {"server": server_core, "load": load_core}
     return lines, {"machine": described, "pinned": pinned, "plan": vars(plan), "rounds": measured}
+
+
+def path_suite(plan: path.Plan, core: int | None) -> Suite:
+    """Where the time of a relayed message goes."""
+    started = time.monotonic()
+    described = machine.describe(("twisted", "autobahn", "msgspec", "websockets", "cctvsignal"))
+    measured = path.run(plan, core, say)
+    where = _where(core, "clients and server", f"Clients and server ran on core {core}.")
+    lines = [*_heading(described, where, plan, started), *path.lines(measured)]
+    return lines, {"machine": described, "pinned": core, "plan": vars(plan), "parts": measured}
 
 
 def security_suite(plan: security.Plan, server_core: int | None, load_core: int | None) -> Suite:
@@ -137,6 +149,7 @@ def main() -> int:
     quick = options.quick
     suites: dict[str, Callable[[], Suite]] = {
         report.RELAY: lambda: relay_suite(relay.QUICK if quick else relay.FULL, *cores),
+        report.PATH: lambda: path_suite(path.QUICK if quick else path.FULL, cores[0]),
         report.SECURITY: lambda: security_suite(security.QUICK if quick else security.FULL, *cores),
         report.MEDIA: lambda: media_suite(media.QUICK if quick else media.FULL, *cores),
         report.WEB: lambda: web_suite(web.QUICK if quick else web.FULL, *cores),

@@ -10,6 +10,7 @@ from typing import Any, Final
 RESULTS: Final = Path(__file__).parent / "results" / "latest.json"
 PAGE: Final = Path(__file__).parent.parent / "docs" / "performance.md"
 RELAY: Final = "relay"
+PATH: Final = "path"
 SECURITY: Final = "security"
 MEDIA: Final = "media"
 WEB: Final = "web"
@@ -17,7 +18,7 @@ ESP32: Final = "esp32"
 SOAK: Final = "soak"
 BUSY: Final = 0.9
 """A load generator that uses more of its core than this may be the bottleneck."""
-SUITES: Final = (RELAY, SECURITY, MEDIA, WEB, ESP32, SOAK)
+SUITES: Final = (RELAY, PATH, SECURITY, MEDIA, WEB, ESP32, SOAK)
 
 
 def save(suites: dict[str, Any]) -> None:

@@ -38,10 +38,11 @@ class Outbox:
     def add(self, sender: Sender) -> None:
         """Flush this one as soon as the reactor has handled all that it knows of."""
         if not self._senders:
-            self.reactor.callLater(0, self._flush)
+            self.reactor.callLater(0, self.flush)
         self._senders.append(sender)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what has been gathered for all of them."""
         senders, self._senders = self._senders, []
         for sender in senders:
             sender.flush()
