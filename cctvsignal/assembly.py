@@ -25,6 +25,7 @@ from .entrance import Entrance
 from .gate import Gate
 from .hub import Hub
 from .ice import IceOffer
+from .opening import OpeningFactory
 from .options import Options
 from .policy import Authenticate, Policy, Record, let_anyone_in
 from .site import HandshakeSite, make_root
@@ -44,9 +45,9 @@ class Parts:
 
     hub: Hub
     websocket: SignalingFactory
-    site: HandshakeSite
+    port: OpeningFactory
     site_for: Callable[[IResource], HandshakeSite]
-    """Another port, whose connections count with those of the first."""
+    """A port without WebSockets, whose connections count with those of the first."""
     certificate: ReloadedCertificate | None
     revoked: Callable[[], Callable[[Identity], bool]] | None
     """Who must go, if there is a list of them."""
@@ -119,7 +120,7 @@ def assemble(options: Options, reactor: IReactorTime, health: Callable[[Hub], di
     return Parts(
         hub,
         websocket,
-        site_for(root),
+        OpeningFactory(site_for(root), websocket, SERVER),
         site_for,
         certificate,
         None if options["auth-revoked"] is None else lambda: revocations().concerns,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import ITransport
+from twisted.internet.interfaces import ISSLTransport, ITransport
 from twisted.logger import Logger
 
 from .access import ANYONE, CLOSE_UNAUTHORIZED, NOBODY, CannotSay, Identity, Unauthorized
@@ -143,6 +143,11 @@ class Entrance:
 def host_of(transport: ITransport) -> str:
     """The address at the other end; a Unix socket has none."""
     return str(getattr(transport.getPeer(), "host", ""))
+
+
+def is_secure(transport: object) -> bool:
+    """Whether this is TLS."""
+    return ISSLTransport.providedBy(transport)
 
 
 def bearer(authorization: str | None) -> str | None:

@@ -105,7 +105,7 @@ class SignalingService(MultiService):
         except (OSError, ValueError) as error:
             raise CannotStart(f"cctvsignal: {error}") from None
         self.listeners = [
-            Listener(reactor, endpoint, parts.site, parts.certificate) for endpoint in options.endpoints
+            Listener(reactor, endpoint, parts.port, parts.certificate) for endpoint in options.endpoints
         ]
         to_https = parts.site_for(ToHttps(self._https_port, SERVER))
         self.listeners += [Listener(reactor, endpoint, to_https) for endpoint in options.redirect_endpoints]

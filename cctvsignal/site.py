@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 from klein import Klein
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IDelayedCall, IReactorTime, ISSLTransport, ITransport
+from twisted.internet.interfaces import IReactorTime, ITransport
 from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.iweb import IRequest
@@ -27,7 +27,8 @@ from twisted.web.static import File
 from zope.interface import implementer
 
 from .addresses import Origins
-from .entrance import Entrance, Turned, bearer, host_of
+from .entrance import Entrance, Turned, bearer, host_of, is_secure
+from .timers import Deadlines
 
 WEBSOCKET_PATHS: Final = (b"/", b"/ws")
 API_PATHS: Final = (b"/health", b"/api/ice-servers")
@@ -201,15 +202,19 @@ class Root:
         return cast("bytes | int", self._web.render(request))
 
     def _upgrade(self, request: Request) -> bytes | int:
-        transport = cast(ITransport, request.channel.transport)
+        channel = cast(Channel, request.channel)
+        transport = cast(ITransport, channel.transport)
         names = (b"host", b"origin", b"x-forwarded-for", b"x-forwarded-proto")
         # A header that is there twice is one with both values (RFC 9110, section 5.3).
         raw = {name: request.requestHeaders.getRawHeaders(name) for name in names}
         headers = {
             name.decode(): b",".join(values).decode("latin-1") for name, values in raw.items() if values
         }
+        refusal, channel.refusal = channel.refusal, None
         try:
-            self._entrance.check(transport, host_of(transport), _is_secure(transport), headers)
+            if refusal is not None:
+                raise refusal
+            self._entrance.check(transport, host_of(transport), is_secure(transport), headers)
         except Turned as error:
             request.setHeader(b"Server", self._server)
             request.setHeader(b"Connection", b"close")
@@ -245,8 +250,8 @@ def _answer(status: bytes, header: bytes) -> bytes:
     return b"HTTP/1.1 " + status + b"\r\n" + header + b"Content-Length: 0\r\nConnection: close\r\n\r\n"
 
 
-def _is_secure(transport: object) -> bool:
-    return ISSLTransport.providedBy(transport)
+def _abort(transport: Any) -> None:
+    transport.abortConnection()
 
 
 class HostlessRequest(Request):
@@ -264,24 +269,30 @@ class Channel(http.HTTPChannel):
     """
 
     factory: HandshakeSite
-    _deadline: IDelayedCall | None = None
+    has_entered = False
+    """Whether somebody else had the connection before, counted it and set its deadline."""
+    refusal: Turned | None = None
+    """Why the first request may not become a WebSocket, if that has been found out already."""
     _refused = False
     _is_leaving = False
 
     def connectionMade(self) -> None:
         self.site = self.factory
         super().connectionMade()
+        if self.has_entered:
+            return
         transport = cast(ITransport, self.transport)
         try:
             self.factory.entrance.enter(transport, host_of(transport))
         except Turned as error:
-            self._turn_away(error)
+            self.turn_away(error)
         else:
-            self._start_deadline(self.factory.handshake_timeout)
+            self.factory.deadlines.start(transport)
 
-    def _turn_away(self, error: Turned) -> None:
+    def turn_away(self, error: Turned) -> None:
+        """There is no place for this connection: end it before anything of it is read."""
         retry_after = b"Retry-After: %d\r\n" % math.ceil(error.retry_after or 0)
-        if not _is_secure(self.transport):
+        if not is_secure(self.transport):
             self._refuse_at_once(b"503 Service Unavailable", retry_after)
         elif self.factory.leaving < MAX_LEAVING:
             # The answer has to wait for the handshake, and the end for the other side.
@@ -298,13 +309,13 @@ class Channel(http.HTTPChannel):
             super().allHeadersReceived()
 
     def allContentReceived(self) -> None:
-        self._stop_deadline()
+        self.factory.deadlines.stop(self.transport)
         super().allContentReceived()
 
     def forceAbortClient(self) -> None:
         """End it at once. Twisted's own would log a line for each: strangers decide how many there are."""
         self._abortingCall = None
-        cast(ITransport, self.transport).abortConnection()  # type: ignore[attr-defined]
+        _abort(self.transport)
 
     def rawDataReceived(self, data: bytes) -> None:
         if not self._refused:
@@ -315,10 +326,11 @@ class Channel(http.HTTPChannel):
 
     def requestDone(self, request: Request) -> None:
         super().requestDone(request)
-        self._start_deadline(self.factory.handshake_timeout)
+        self.factory.deadlines.start(self.transport)
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
-        self._stop_deadline()
+        self.factory.deadlines.stop(self.transport)
+        self.factory.leaving_deadlines.stop(self.transport)
         self.factory.entrance.leave(self.transport)
         self.factory.leaving -= self._is_leaving
         super().connectionLost(reason)
@@ -329,7 +341,8 @@ class Channel(http.HTTPChannel):
             cast(ITransport, self.transport).write(_answer(status, header))
             self.loseConnection()
             # By TLS, the other side has to agree to the end.
-            self._start_deadline(LEAVING_SECONDS)
+            self.factory.deadlines.stop(self.transport)
+            self.factory.leaving_deadlines.start(self.transport)
 
     def _refuse_at_once(self, status: bytes, header: bytes) -> None:
         """The same, without waiting for the reactor: it may have no more files until this one is closed."""
@@ -339,18 +352,9 @@ class Channel(http.HTTPChannel):
         self._refused = True
         transport.connectionLost(Failure(ConnectionDone()))
 
-    def _start_deadline(self, seconds: float) -> None:
-        self._stop_deadline()
-        self._deadline = self.factory.reactor.callLater(seconds, self.forceAbortClient)
-
-    def _stop_deadline(self) -> None:
-        deadline, self._deadline = self._deadline, None
-        if deadline is not None and deadline.active():
-            deadline.cancel()
-
 
 class HandshakeSite(Site):
-    """The server's port. `handshake_timeout` is in seconds."""
+    """HTTP on a port of the server. `handshake_timeout` is in seconds."""
 
     protocol = Channel  # type: ignore[assignment]
     requestFactory = HostlessRequest
@@ -360,9 +364,10 @@ class HandshakeSite(Site):
         self, root: IResource, reactor: IReactorTime, handshake_timeout: float, entrance: Entrance
     ) -> None:
         super().__init__(root, reactor=reactor, timeout=60)
-        self.reactor = reactor
-        self.handshake_timeout = handshake_timeout
         self.entrance = entrance
+        self.deadlines = Deadlines(reactor, handshake_timeout, _abort)
+        """Of transports whose request has to come."""
+        self.leaving_deadlines = Deadlines(reactor, LEAVING_SECONDS, _abort)
         self.leaving = 0
         """How many connections there are that were turned away, and have to be told so by TLS."""
         self.displayTracebacks = False

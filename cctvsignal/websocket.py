@@ -208,11 +208,12 @@ class SignalingProtocol(WebSocketServerProtocol):
         self.wasNotCleanReason = self.wasNotCleanReason or "aborted by the server"
         self.dropConnection(abort=True)
 
-    def open(self, transport: ITransport, visitor: Visitor) -> None:
-        """Go on as if Autobahn's opening handshake had just ended well (RFC 6455, section 4.2.2)."""
+    def open(self, transport: ITransport, visitor: Visitor, answer: bytes) -> None:
+        """Go on as if Autobahn's opening handshake ended well, with this answer (RFC 6455, 4.2.2)."""
         self.openHandshakeTimeout = 0
         self.makeConnection(transport)
         self.state = self.STATE_OPEN
+        self._sender.send(answer)
         self._begin(visitor)
 
     def _begin(self, visitor: Visitor) -> None:
@@ -310,10 +311,10 @@ class SignalingFactory(WebSocketServerFactory):
         connection.factory = self
         return connection
 
-    def open(self, transport: ITransport, visitor: Visitor) -> SignalingProtocol:
-        """A connection whose opening handshake is over."""
+    def open(self, transport: ITransport, visitor: Visitor, answer: bytes = b"") -> SignalingProtocol:
+        """A connection whose opening handshake is over but for the server's answer."""
         connection = self.buildProtocol(None)
-        connection.open(transport, visitor)
+        connection.open(transport, visitor, answer)
         return connection
 
     def begun(self, connection: SignalingProtocol) -> None:

@@ -52,7 +52,7 @@ def main() -> None:
     factory.max_fragments = 0
     factory.protocol = EchoProtocol
     factory.accept_binary = True
-    port = reactor.listenTCP(0, parts.site, interface="127.0.0.1")  # type: ignore[arg-type]
+    port = reactor.listenTCP(0, parts.port, interface="127.0.0.1")
     print(f"ready: {port.getHost().port}")  # type: ignore[attr-defined]
     sys.stdout.flush()
     assert IReactorCore.providedBy(reactor)

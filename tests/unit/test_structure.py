@@ -21,7 +21,7 @@ PACKAGES = [REPOSITORY / "cctvsignal", CLIENTS, IOT]
 
 PURE = {
     *("messages", "validation", "explanation", "repetition", "access", "registry", "timers", "policy"),
-    *("contests", "answers", "admission", "hub", "addresses", "limits", "gate", "ice"),
+    *("contests", "answers", "admission", "hub", "addresses", "limits", "gate", "ice", "upgrade"),
 }
 """The rules: no I/O, and of the project only each other."""
 MAY_IMPORT = {
@@ -41,6 +41,7 @@ MAY_IMPORT = {
     "limits": {"messages"},
     "gate": {"addresses", "limits", "timers"},
     "ice": {"messages"},
+    "upgrade": {"addresses"},
     "logs": set(),
     "watched": set(),
     "keys": set(),
@@ -59,14 +60,15 @@ MAY_IMPORT = {
         *("sending", "timers"),
     },
     "reactor": set(),
-    "site": {"addresses", "entrance"},
+    "site": {"addresses", "entrance", "timers"},
+    "opening": {"entrance", "site", "upgrade", "websocket"},
     "redirect": {"addresses", "site"},
     "settings": {"addresses", "auth", "ice", "keys", "limits", "logs"},
     "options": {"limits", "settings"},
     "assembly": {
         *("access", "addresses", "admission", "api", "audit", "auth", "device_keys", "entrance", "gate"),
-        *("hub", "ice", "keys", "messages", "options", "policy", "site", "tls", "watched", "webhook"),
-        "websocket",
+        *("hub", "ice", "keys", "messages", "opening", "options", "policy", "site", "tls", "watched"),
+        *("webhook", "websocket"),
     },
     "service": {"admission", "assembly", "hub", "logs", "options", "redirect", "tls"},
     "commands": {"auth", "device_keys", "keys", "options"},

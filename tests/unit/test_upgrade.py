@@ -1,0 +1,272 @@
+"""Upgrade requests: which are plain, what they say, and that the long way says the same of each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from cctvsignal.upgrade import MAX_HEAD_BYTES, MAX_HEADERS, accept, read_upgrade, switching_protocols
+from tests.lines import HEADERS, KEY, House, Line, request
+
+PLAIN = {
+    "the least": request(),
+    "another path": request(path="/ws"),
+    "a query": request(path="/?token=abc.def"),
+    "an empty query": request(path="/ws?"),
+    "an odd query": request(path="/ws?a=1&a=%C3%A9&b=&%ff=%zz&&c=a+b;d='\"<>[]{}|?/"),
+    "other cases": request().replace(b"Upgrade:", b"uPGRADE:").replace(b" websocket", b" WebSocket"),
+    "no space after the colon": request().replace(b": ", b":"),
+    "spaces around values": request("Origin:   http://cameras.example  "),
+    "an empty value": request("User-Agent:"),
+    "several tokens": request("Connection: keep-alive, Upgrade", without="Connection"),
+    "a browser": request(
+        "Origin: https://cameras.example",
+        "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+        "Accept-Language: en-US,en;q=0.5",
+        "Accept-Encoding: gzip, deflate, br, zstd",
+        "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
+        "Cookie: a=b; c",
+        "Pragma: no-cache",
+    ),
+    "Firefox": request("Sec-WebSocket-Extensions: permessage-deflate"),
+    "a sandboxed page": request("Origin: null"),
+    "a proxy": request("X-Forwarded-For: 1.2.3.4, 5.6.7.8", "X-Forwarded-Proto: https"),
+    "a token": request("Authorization: Bearer abc"),
+    "a port": request("Host: cameras.example:8080", without="Host"),
+    "an address": request("Host: [::1]:8080", without="Host"),
+    "many headers": request(*(f"X-{n}: y" for n in range(MAX_HEADERS - 5))),
+}
+OTHERS = {
+    "nothing": b"",
+    "a part": request()[:-1],
+    "no headers": b"GET / HTTP/1.1\r\n\r\n",
+    "an empty line before": b"\r\n" + request(),
+    "POST": request().replace(b"GET", b"POST"),
+    "a method in small letters": request().replace(b"GET", b"get"),
+    "HTTP/1.0": request().replace(b"HTTP/1.1", b"HTTP/1.0"),
+    "HTTP/2": request().replace(b"HTTP/1.1", b"HTTP/2.0"),
+    "two spaces": request().replace(b"GET ", b"GET  "),
+    "a space after the version": request().replace(b"HTTP/1.1", b"HTTP/1.1 "),
+    "another path": request(path="/health"),
+    "a path below": request(path="/ws/"),
+    "a path in disguise": request(path="/%77s"),
+    "a whole URL": request(path="http://cameras.example/ws"),
+    "a fragment": request(path="/ws?a#b"),
+    "a query that is no ASCII": request(path="/ws?\xe9"),
+    "a bare line feed": request().replace(b"\r\nUpgrade", b"\nUpgrade"),
+    "a bare carriage return": request("X: a\rb"),
+    "a line feed in a value": request("X: a\nb"),
+    "a null": request("X: a\0b"),
+    "a tab": request("X:\ta"),
+    "a letter that is no ASCII": request("X: \xe9"),
+    "what Python takes for an end of line": request("X: a\x85Origin: http://evil.example"),
+    "a folded line": request("X: a", " b"),
+    "a line without a colon": request("nonsense"),
+    "a space before the colon": request("Origin : null"),
+    "no name": request(": x"),
+    "a name that is no token": request("a(b: x"),
+    "too many headers": request(*(f"X-{n}: y" for n in range(MAX_HEADERS - 4))),
+    "too long a head": request(f"X: {'y' * MAX_HEAD_BYTES}"),
+    "no Host": request(without="Host"),
+    "two Hosts": request("Host: cameras.example"),
+    "a Host that is none": request("Host: a b", without="Host"),
+    "an empty Host": request("Host:", without="Host"),
+    "a port that is none": request("Host: a:99999", without="Host"),
+    "no Upgrade": request(without="Upgrade"),
+    "another Upgrade": request("Upgrade: h2c", without="Upgrade"),
+    "two protocols": request("Upgrade: websocket, h2c", without="Upgrade"),
+    "no Connection": request(without="Connection"),
+    "another Connection": request("Connection: keep-alive", without="Connection"),
+    "nearly a token": request("Connection: Upgrades", without="Connection"),
+    "an end": request("Connection: Upgrade, close", without="Connection"),
+    "no key": request(without="Sec-WebSocket-Key"),
+    "two keys": request(f"Sec-WebSocket-Key: {KEY}"),
+    "two keys in other letters": request(f"SEC-WEBSOCKET-KEY: {KEY}"),
+    "a short key": request("Sec-WebSocket-Key: dGhlIHNhbXBsZQ==", without="Sec-WebSocket-Key"),
+    "a long key": request("Sec-WebSocket-Key: " + "A" * 42 + "==", without="Sec-WebSocket-Key"),
+    "a key without an end": request("Sec-WebSocket-Key: " + "A" * 24, without="Sec-WebSocket-Key"),
+    "a key that is no base64": request(
+        "Sec-WebSocket-Key: " + "-" * 22 + "==", without="Sec-WebSocket-Key"
+    ),
+    "no version": request(without="Sec-WebSocket-Version"),
+    "another version": request("Sec-WebSocket-Version: 8", without="Sec-WebSocket-Version"),
+    "two versions": request("Sec-WebSocket-Version: 13"),
+    "a version that only looks different": request(
+        "Sec-WebSocket-Version: +13", without="Sec-WebSocket-Version"
+    ),
+    "a body": request("Content-Length: 3") + b"abc",
+    "an empty body": request("Content-Length: 0"),
+    "a chunked body": request("Transfer-Encoding: chunked"),
+    "no encoding": request("Transfer-Encoding: identity"),
+    "an expectation": request("Expect: 100-continue"),
+    "a subprotocol": request("Sec-WebSocket-Protocol: chat"),
+    "an extension that is malformed": request(
+        "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=99"
+    ),
+    "an origin that is none": request("Origin: cameras.example"),
+    "an empty origin": request("Origin:"),
+    "an origin with brackets": request("Origin: http://[:]"),
+    **{
+        f"{name} twice": request(f"{name}: {value}", f"{name}: {value}")
+        for name, value in {
+            "Origin": "http://cameras.example",
+            "Authorization": "Bearer abc",
+            "X-Forwarded-For": "1.2.3.4",
+            "X-Forwarded-Proto": "https",
+            "Sec-WebSocket-Extensions": "permessage-deflate",
+            "X-Anything": "at all",
+        }.items()
+    },
+}
+
+
+@pytest.mark.parametrize("data", PLAIN.values(), ids=PLAIN.keys())
+def test_what_is_plain_is_read_and_the_long_way_finds_the_same(data: bytes) -> None:
+    upgrade = read_upgrade(data)
+    assert upgrade is not None
+    assert upgrade.key == KEY
+    assert agree(data)
+
+
+@pytest.mark.parametrize("data", OTHERS.values(), ids=OTHERS.keys())
+def test_what_is_not_plain_is_left_to_others(data: bytes) -> None:
+    assert read_upgrade(data) is None
+
+
+def test_what_a_request_says() -> None:
+    more = ("X-Forwarded-For:  1.2.3.4 ", "X-Empty:")
+    data = request(*more, path="/ws?token=a%20b&token=c&empty=&x=%C3%A9")
+    upgrade = read_upgrade(data + b"\x81\x80abcd")
+    assert upgrade is not None
+    assert upgrade.path == "/ws"
+    assert upgrade.params == {"token": ["a b", "c"], "x": ["\xe9"]}
+    assert upgrade.headers == {
+        "host": "cameras.example",
+        "upgrade": "websocket",
+        "connection": "Upgrade",
+        "sec-websocket-key": KEY,
+        "sec-websocket-version": "13",
+        "x-forwarded-for": "1.2.3.4",
+        "x-empty": "",
+    }
+    assert upgrade.end == len(data)
+
+
+def test_the_longest_head_is_read_and_one_byte_more_is_not() -> None:
+    longest = request(f"X: {'y' * (MAX_HEAD_BYTES - len(request()) - len('X: ') - 2)}")
+    assert len(longest) == MAX_HEAD_BYTES
+    assert agree(longest)
+    assert read_upgrade(longest.replace(b"X: y", b"X: yy")) is None
+
+
+def test_no_beginning_of_a_request_is_one() -> None:
+    data = PLAIN["a browser"]
+    assert not any(read_upgrade(data[:end]) for end in range(len(data)))
+
+
+def test_the_answer_is_that_of_the_standard() -> None:
+    # RFC 6455, section 1.3
+    assert accept(KEY) == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+    assert switching_protocols(KEY, "a server").split(b"\r\n") == [
+        b"HTTP/1.1 101 Switching Protocols",
+        b"Server: a server",
+        b"Upgrade: WebSocket",
+        b"Connection: Upgrade",
+        b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+        b"",
+        b"",
+    ]
+
+
+# --- the long way
+
+
+@cache
+def house() -> House:
+    """A server that looks at all that a request may say of where it comes from."""
+    return House("--no-limits", "--trusted-proxy=127.0.0.1")
+
+
+def outcome(line: Line, data: bytes) -> tuple[object, ...]:
+    """What a connection is answered, and what the entrance was asked for it."""
+    server = house()
+    server.checked.clear()
+    server.identified.clear()
+    line.receive(data)
+    line.hang_up()
+    ended = line.disconnecting or line.was_aborted
+    return line.answer, ended, line.is_websocket, [*server.checked], [*server.identified]
+
+
+def agree(data: bytes) -> bool:
+    """Whether both ways do the same with this; true if it is taken for plain."""
+    server = house()
+    upgrade = read_upgrade(data)
+    if upgrade is not None:
+        # twisted.web loses what comes in the same segment as a request that it hands over.
+        data = data[: upgrade.end]
+    now, before = outcome(server.connect(), data), outcome(server.connect(server.port.site), data)
+    assert now == before
+    return upgrade is not None
+
+
+VALUES = st.sampled_from(
+    [
+        *("", "websocket", "WEBSOCKET", "h2c, websocket", "Upgrade", "keep-alive,upgrade", "close", "13"),
+        *("8", " 13", KEY, KEY[:-1] + "A", "permessage-deflate", "permessage-deflate; x", "chat", "a, a"),
+        *("null", "NULL", "http://cameras.example", "https://cameras.example:443", "file://", "http://["),
+        *("https://evil.example", "http://[::1]", "cameras.example:80", "[::1]", "a:b", "1.2.3.4", "https"),
+        *("chunked", "0", "5", "100-continue", "Bearer abc"),
+    ]
+)
+NAMES = st.sampled_from(
+    [
+        *(line.partition(":")[0] for line in HEADERS),
+        *("Origin", "Authorization", "X-Forwarded-For", "X-Forwarded-Proto", "Cookie", "Expect", "X-Y"),
+        *("Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol", "Content-Length", "Transfer-Encoding"),
+    ]
+)
+LINES = st.builds("{}{}{}".format, NAMES, st.sampled_from([":", ": ", ":  ", ":\t", " : "]), VALUES)
+PATHS = st.sampled_from(
+    ["/", "/ws", "/ws?token=abc", "/?a=%41&a=+&b", "/?#", "/ws;x", "//", "/?[", "/ws?\xe9"]
+)
+PIECES = st.sampled_from(
+    [b"\r\n", b"\n", b"\r", b" ", b"\t", b":", b",", b"\0", b"\x85", b"\x0b", b"\xff", b"A"]
+)
+
+
+@st.composite
+def near_requests(draw: st.DrawFn) -> bytes:
+    """An upgrade request in which something or other is different."""
+    headers = list(HEADERS)
+    for line in draw(st.lists(LINES, max_size=2)):
+        # It is one more, or takes the place of the one with its name.
+        if draw(st.booleans()):
+            name = line.partition(":")[0].strip()
+            headers = [header for header in headers if not header.startswith(name + ":")]
+        headers.insert(draw(st.integers(0, len(headers))), line)
+    if draw(st.booleans()):
+        headers = draw(st.permutations(headers))
+    changes: list[Callable[[str], str]] = [str, str, str.upper, str.lower, str.swapcase]
+    change = draw(st.sampled_from(changes))
+    headers = [change(name) + colon + value for name, colon, value in (h.partition(":") for h in headers)]
+    lines = (f"GET {draw(PATHS)} HTTP/1.1", *headers, "", "")
+    data = "\r\n".join(lines).encode("latin-1")
+    for piece in draw(st.lists(PIECES, max_size=1)):
+        at = draw(st.integers(0, len(data)))
+        data = data[:at] + piece + data[at + draw(st.integers(0, 2)) :]
+    return data
+
+
+@given(near_requests())
+def test_whatever_is_taken_for_plain_is_answered_as_the_long_way_does(data: bytes) -> None:
+    assume(agree(data))
+
+
+@given(near_requests() | st.binary(max_size=60))
+def test_whatever_is_not_taken_for_plain_comes_whole_to_the_site(data: bytes) -> None:
+    agree(data)
