@@ -1,4 +1,4 @@
-"""Plain text frames by hand: nearly all that clients send, and all that this server sends as messages.
+"""Plain frames by hand: texts and pongs are nearly all that clients send.
 
 Plain is a frame that is whole, masked, not a fragment, and without extension bits (RFC 6455, section 5.2).
 All others are for Autobahn.
@@ -14,6 +14,7 @@ from websockets.frames import apply_mask  # type: ignore[attr-defined]
 PING: Final = b"\x89\x00"
 """A ping of a server, without a payload."""
 _FINAL_TEXT: Final = 0x81
+_PONG: Final = 0x8A
 _MASKED: Final = 0x80
 _TWO_BYTES: Final = 126
 _SHORT_HEADS: Final = [bytes((_FINAL_TEXT, length)) for length in range(_TWO_BYTES)]
@@ -53,6 +54,20 @@ def take_text(data: bytes, start: int, longest: float) -> tuple[bytes, int] | No
         return None
     payload = apply_mask(data[body:end], data[body - 4 : body])
     return (payload, end) if payload.isascii() or _is_utf8(payload) else None
+
+
+def take_pong(data: bytes, start: int) -> tuple[bytes, int] | None:
+    """The same for a pong, with which nearly all idle connections answer nearly all pings."""
+    available = len(data) - start
+    if available < 6 or data[start] != _PONG:
+        return None
+    length = data[start + 1] - _MASKED
+    body = start + 6
+    end = body + length
+    # A control frame is never longer (RFC 6455, section 5.5).
+    if not 0 <= length < _TWO_BYTES or end > len(data):
+        return None
+    return apply_mask(data[body:end], data[body - 4 : body]), end
 
 
 def _is_utf8(payload: bytes) -> bool:

@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 from .addresses import key_of
 from .answers import error as error_answer
 from .entrance import Entrance, Visitor, host_of
-from .frames import PING, take_text, text_frame
+from .frames import PING, take_pong, take_text, text_frame
 from .hub import Hub
 from .light import forget_handshake, lighten
 from .limits import Buckets, Limits, Meter
@@ -171,11 +171,14 @@ class SignalingProtocol(WebSocketServerProtocol):
         if self.state == self.STATE_OPEN and self.current_frame is None and not self.inside_message:
             # What is left of a frame is for whoever began with it.
             longest, end = self.factory.longest_message, 0 if self.data else len(data)
-            while start < end and (taken := take_text(data, start, longest)) is not None:
-                payload, start = taken
-                self.onMessage(payload, False)
-                if self.state != self.STATE_OPEN:
+            while start < end and self.state == self.STATE_OPEN:
+                if (taken := take_text(data, start, longest)) is not None:
+                    self.onMessage(taken[0], False)
+                elif (taken := take_pong(data, start)) is not None:
+                    self.onPong(taken[0])
+                else:
                     break
+                start = taken[1]
         if start < len(data):
             self._dataReceived(data[start:] if start else data)
 
