@@ -67,15 +67,12 @@ def read_upgrade(data: bytes) -> Upgrade | None:
 
 def _is_plain(headers: dict[str, str]) -> bool:
     get = headers.get
-    connection = get("connection", "").lower()
     origin = get("origin")
     extensions = get("sec-websocket-extensions")
     return (
         is_host(get("host", ""))
         and get("upgrade", "").lower() == "websocket"
-        and any(token.strip(" ") == "upgrade" for token in connection.split(","))
-        # It would close the connection after a refusal.
-        and "close" not in connection
+        and any(token.strip(" ") == "upgrade" for token in get("connection", "").lower().split(","))
         and get("sec-websocket-version") == "13"
         and (origin is None or _is_plain_origin(origin))
         and (extensions is None or extensions in _EXTENSIONS)
