@@ -10,6 +10,8 @@ from typing import Final, TypeAlias
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
+_KEPT: Final = 4096
+"""How many addresses are remembered that have been read: the same ones come again and again."""
 _LONGEST_ADDRESS: Final = len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 # In ASCII: elsewhere, there are letters that become one of these where case does not matter.
@@ -22,6 +24,7 @@ def network(text: str) -> Network:
     return ip_network(text, strict=False)
 
 
+@lru_cache(maxsize=_KEPT)
 def key_of(address: str) -> str:
     """What limits of an address go by: IPv4 addresses one by one, IPv6 by the /64 that a customer has."""
     parsed = _parse(address)
@@ -38,17 +41,15 @@ class Proxies:
 
     def trusts(self, address: str) -> bool:
         """Whether this is the address of such a proxy. A Unix socket has none, and is one."""
-        parsed = _parse(address)
+        parsed = _parse(address) if self._networks else None
         if parsed is None:
             return address == ""
         return any(parsed in network for network in self._networks)
 
     def client(self, peer: str, forwarded_for: str | None) -> str:
         """The address of the client; X-Forwarded-For counts as far as trusted proxies have written it."""
-        known = _parse(peer)
-        # IPv4 that came in by a socket for IPv6 is IPv4.
-        address = peer if known is None else str(known)
-        for claimed in reversed((forwarded_for or "").split(",")):
+        address = _text(peer)
+        for claimed in reversed(forwarded_for.split(",") if forwarded_for else ()):
             if not self.trusts(address):
                 break
             # Some proxies write the port, too.
@@ -120,13 +121,20 @@ def _split(host: str, default_port: int) -> tuple[str, int]:
     return match[1].lower(), int(match[2] or default_port)
 
 
+@lru_cache(maxsize=_KEPT)
+def _text(peer: str) -> str:
+    """What the address of a peer is known as: IPv4 that came in by a socket for IPv6 is IPv4."""
+    parsed = _parse(peer)
+    return peer if parsed is None else str(parsed)
+
+
 def _parse(address: str) -> IPv4Address | IPv6Address | None:
     # Strangers write some of them: what is kept has to be short.
     without_zone = address.partition("%")[0]
     return _parse_short(without_zone) if len(without_zone) <= _LONGEST_ADDRESS else None
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_KEPT)
 def _parse_short(address: str) -> IPv4Address | IPv6Address | None:
     try:
         parsed = ip_address(address)

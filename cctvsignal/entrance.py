@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import ISSLTransport, ITransport
 from twisted.logger import Logger
 
@@ -99,17 +98,19 @@ class Entrance:
                 raise self._turned(address, UNAVAILABLE, str(error), error.retry_after) from None
 
     def identify(
-        self, peer: str, headers: Mapping[str, str], query: Mapping[str, Sequence[str]]
-    ) -> Deferred[Visitor]:
-        """Who this is."""
+        self,
+        peer: str,
+        headers: Mapping[str, str],
+        query: Mapping[str, Sequence[str]],
+        done: Callable[[Visitor], None],
+    ) -> None:
+        """Find out who this is, and call `done` with it: at once, unless somebody else has to be asked."""
         address = self._proxies.client(peer, headers.get("x-forwarded-for"))
         token = bearer(headers.get("authorization")) or next(iter(query.get("token", ())), None)
-        visiting: Deferred[Visitor] = Deferred()
         if self._authenticate is None or not token:
-            visiting.callback(Visitor(address, ANYONE if self._authenticate is None else NOBODY))
+            done(Visitor(address, ANYONE if self._authenticate is None else NOBODY))
         else:
-            self._authenticate(token, lambda outcome: visiting.callback(self._visitor(address, outcome)))
-        return visiting
+            self._authenticate(token, lambda outcome: done(self._visitor(address, outcome)))
 
     def leave(self, connection: object) -> None:
         """The connection is over. A second call does nothing."""

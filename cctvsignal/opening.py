@@ -5,6 +5,7 @@ The objects of twisted.web and the handshake of Autobahn cost more than all the 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from twisted.internet.interfaces import IAddress, IProtocol, IProtocolNegotiationFactory
@@ -73,11 +74,10 @@ class Opening:
             channel.dataReceived(data)
             return
         self._early = data[upgrade.end :]
-        visiting = entrance.identify(self._host, upgrade.headers, upgrade.params)
-        if not visiting.called:
+        entrance.identify(self._host, upgrade.headers, upgrade.params, partial(self._open, upgrade.key))
+        if self._early is not None:
             # The client has done its part in time.
             self._factory.site.deadlines.start(self.transport)
-        visiting.addCallback(self._open, upgrade.key).addErrback(self._fail)
 
     def connectionLost(self, reason: Failure) -> None:
         self._is_lost = True
@@ -91,22 +91,23 @@ class Opening:
             self._is_paused = True
             self.transport.pauseProducing()
 
-    def _open(self, visitor: Visitor, key: str) -> None:
+    def _open(self, key: str, visitor: Visitor) -> None:
         if self._is_lost:
             return
         factory, transport = self._factory, self.transport
+        early, self._early = self._early, None
         factory.site.deadlines.stop(transport)
-        answer = switching_protocols(key, factory.server)
-        websocket = factory.websocket.open(transport, visitor, answer)
-        self._give_to(websocket)
-        if self._is_paused:
-            transport.resumeProducing()
-        if self._early:
-            websocket.dataReceived(self._early)
-
-    def _fail(self, failure: Failure) -> None:
-        log.failure("a connection cannot be opened", failure)
-        self.transport.abortConnection()
+        try:
+            answer = switching_protocols(key, factory.server)
+            websocket = factory.websocket.open(transport, visitor, answer)
+            self._give_to(websocket)
+            if self._is_paused:
+                transport.resumeProducing()
+            if early:
+                websocket.dataReceived(early)
+        except Exception:
+            log.failure("a connection cannot be opened")
+            transport.abortConnection()
 
     def _go_on_as_http(self) -> Any:
         channel: Any = self._factory.site.buildProtocol(self.transport.getPeer())

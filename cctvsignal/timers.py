@@ -55,13 +55,17 @@ class Timers:
 class Deadlines(Generic[K]):
     """The same time-out, in seconds, for each of many, with one timer for all.
 
-    `call` is called with each key whose time is over.
+    `call` is called with each key whose time is over, and up to `slack` seconds later where that spares a
+    timer: to call many at once is cheaper than to wake up for each.
     """
 
-    def __init__(self, clock: Clock, seconds: float, call: Callable[[K], object]) -> None:
+    def __init__(
+        self, clock: Clock, seconds: float, call: Callable[[K], object], slack: float = 0.0
+    ) -> None:
         self._clock = clock
         self._seconds = seconds
         self._call = call
+        self._slack = slack
         self._due: dict[K, float] = {}
         """When each is due; who started last, is due last."""
         self._timer: Timer | None = None
@@ -93,5 +97,5 @@ class Deadlines(Generic[K]):
         finally:
             self._timer = None
             if self._due:
-                wait = max(0.0, next(iter(self._due.values())) - now)
+                wait = max(self._slack, next(iter(self._due.values())) - now)
                 self._timer = self._clock.callLater(wait, self._look)

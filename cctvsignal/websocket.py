@@ -15,6 +15,7 @@ from typing import Final, cast
 
 from autobahn.twisted.util import peer2str
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket.protocol import WebSocketProtocol
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.internet import defer
 from twisted.internet.interfaces import IAddress, IConsumer, IReactorTime, ITCPTransport, ITransport
@@ -35,6 +36,8 @@ from .timers import Deadlines
 
 MAX_FRAGMENTS: Final = 64
 """Fragments of one message. Empty ones would pass any limit on size for ever."""
+PING_SLACK: Final = 0.1
+"""How much later than others, in seconds, a connection may be pinged together with them."""
 DRAIN_BATCH: Final = 200
 """How many connections are told of the end in one turn of the reactor."""
 DRAIN_SECONDS: Final = 5.0
@@ -86,7 +89,9 @@ class SignalingProtocol(WebSocketServerProtocol):
     async def onConnect(self, request: ConnectionRequest) -> None:  # type: ignore[override]
         """The opening handshake is sound; there is no subprotocol to choose."""
         peer = host_of(cast(ITransport, self.transport))
-        self._visitor = await self.factory.entrance.identify(peer, request.headers, request.params)
+        visiting: defer.Deferred[Visitor] = defer.Deferred()
+        self.factory.entrance.identify(peer, request.headers, request.params, visiting.callback)
+        self._visitor = await visiting
         if self._is_lost:
             raise ConnectionDeny(ConnectionDeny.BAD_REQUEST, "gone before it was known who this is")
 
@@ -185,7 +190,9 @@ class SignalingProtocol(WebSocketServerProtocol):
     def connectionLost(self, reason: Failure = Failure(ConnectionError())) -> None:  # noqa: B008
         self._is_lost = True
         self.factory.entrance.leave(self.transport)
-        super().connectionLost(reason)
+        # Autobahn's own makes four lines for its log of it, and throws them away.
+        WebSocketProtocol._connectionLost(self, reason)  # type: ignore[arg-type]
+        self.factory.countConnections -= 1
         self._sender.end()
 
     # --- what the hub calls: registry.Peer
@@ -289,7 +296,7 @@ class SignalingFactory(WebSocketServerFactory):
         self.outbox = Outbox(reactor, self.longest_message)
         self.connections: set[SignalingProtocol] = set()
         self._ping_interval, self._ping_timeout = ping_interval, ping_timeout
-        self._pings = Deadlines(reactor, ping_interval, self._ping)
+        self._pings = Deadlines(reactor, ping_interval, self._ping, PING_SLACK)
         """When connections are pinged again."""
         self._pongs = Deadlines(reactor, ping_timeout, SignalingProtocol.onAutoPingTimeout)
         """Until when connections have to answer a ping."""

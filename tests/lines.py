@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -67,10 +66,14 @@ class House:
         self._check(connection, peer, secure, headers)
 
     def _remember_identify(
-        self, peer: str, headers: Mapping[str, str], query: Mapping[str, Sequence[str]]
-    ) -> Deferred[Visitor]:
+        self,
+        peer: str,
+        headers: Mapping[str, str],
+        query: Mapping[str, Sequence[str]],
+        done: Callable[[Visitor], None],
+    ) -> None:
         self.identified.append((peer, headers, query))
-        return self._identify(peer, headers, query)
+        self._identify(peer, headers, query, done)
 
 
 class Line(StringTransport):
