@@ -1,4 +1,5 @@
-"""RFC 6455: kosoku drives Autobahn's own cases against the server's protocol class.
+"""RFC 6455: kosoku drives Autobahn's own cases against the server's protocol class, and against Autobahn's
+own path alone, which the shortcuts of the class are measured by.
 
 The cases of compression (12 and 13) are left out: the server never agrees to it.
 """
@@ -9,13 +10,18 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.processes import command, script
 
 CASES = 301
 
 
-def test_all_301_cases_pass(tmp_path: Path) -> None:
-    with command(sys.executable, "-m", "tests.integration.echo_server") as echo:
+@pytest.mark.parametrize(
+    "kind", [(), ("plain",)], ids=["with the server's shortcuts", "on Autobahn's own path"]
+)
+def test_all_301_cases_pass(tmp_path: Path, kind: tuple[str, ...]) -> None:
+    with command(sys.executable, "-m", "tests.integration.echo_server", *kind) as echo:
         port = echo.wait_for_line(r"ready: (\d+)").group(1)
         left_out = ["-x", "12.*", "-x", "13.*"]
         arguments = ["-m", "fuzzingclient", *left_out, "-o", str(tmp_path), f"127.0.0.1:{port}"]
