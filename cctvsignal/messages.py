@@ -91,7 +91,11 @@ class AcknowledgedMessage(ClientMessage):
     ack: bool | None = None
 
     def __post_init__(self) -> None:
-        if self.ack and self.request_id is None:
+        if self.ack:
+            self._check_ack()
+
+    def _check_ack(self) -> None:
+        if self.request_id is None:
             raise ValueError("ack needs a requestId beside it")
 
 
@@ -102,7 +106,9 @@ class DescriptionMessage(AcknowledgedMessage, kw_only=True):
     sdp: Raw
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        # Here and below, super() would cost as much as all the rest of it.
+        if self.ack:
+            self._check_ack()
         check_object(self.sdp, "sdp")
 
 
@@ -121,8 +127,10 @@ class IceCandidate(AcknowledgedMessage, tag="iceCandidate", kw_only=True):
     candidate: Raw
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        if bytes(self.candidate) != b"null":
+        if self.ack:
+            self._check_ack()
+        # To look at its length first spares a copy.
+        if len(self.candidate) != 4 or bytes(self.candidate) != b"null":
             check_object(self.candidate, "candidate")
 
 
