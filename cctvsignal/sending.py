@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.internet.tcp import Connection
+from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
 from zope.interface import implementer
 
@@ -22,6 +23,8 @@ TRANSPORT_BUFFER: Final = 32 * 1024
 """What a transport holds before it says that its client does not read; no more is gathered either."""
 MAX_UNSENT_IN_ALL: Final = 64 * 1024 * 1024
 """What all of them together may leave unread."""
+
+log = Logger()
 
 
 class Outbox:
@@ -45,7 +48,10 @@ class Outbox:
         """Send what has been gathered for all of them."""
         senders, self._senders = self._senders, []
         for sender in senders:
-            sender.flush()
+            try:
+                sender.flush()
+            except Exception:
+                log.failure("a connection could not send; the others go on")
 
 
 @implementer(IPushProducer)
@@ -127,7 +133,8 @@ class Sender:
         # Until the garbage collector finds it, a transport keeps all that its client has not read.
         inner = _innermost(self._transport)
         inner.dataBuffer, inner._tempDataBuffer = b"", []
-        self._transport, self._cut_off = None, _nobody
+        # It is a method of whoever holds this one.
+        self._cut_off = _nobody
 
     # --- what the transport calls: IPushProducer
 

@@ -2,7 +2,7 @@
 
 Autobahn owns the handshake, fragmentation, UTF-8, control frames and the closing handshake; what it leaves
 unbounded is bounded here: the size of a message, its number of fragments, how many come in what time, and
-what a client does not read. Plain text frames are taken by hand (`frames`), and what is sent is gathered
+what a client does not read. Plain frames are taken by hand (`frames`), and what is sent is gathered
 (`sending`).
 """
 
@@ -157,7 +157,7 @@ class SignalingProtocol(WebSocketServerProtocol):
         self._sender.send(data)
 
     def _closeConnection(self, abort: bool = False) -> None:
-        # The close frame may be among what was gathered.
+        # The close frame may be among what was gathered; Twisted drops it if it comes with an abort.
         self._sender.flush()
         super()._closeConnection(abort)
 

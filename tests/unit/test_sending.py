@@ -11,6 +11,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
 from twisted.internet.tcp import Connection
 from twisted.internet.testing import StringTransport
+from twisted.logger import capturedLogs
 
 from cctvsignal.access import ANYONE
 from cctvsignal.assembly import assemble
@@ -160,8 +161,28 @@ def test_who_vanishes_while_something_is_sent_is_noticed_by_the_transport(
 def test_nothing_is_sent_when_the_connection_is_over(reactor: Reactor, line: Line, sender: Sender) -> None:
     sender.send(b"hello")
     sender.end()
+    line.connected = 0
+    reactor.turn()
+    sender.send(b"hello")
     reactor.turn()
     assert line.read() == b""
+    assert not reactor.writers
+
+
+def test_one_that_cannot_send_takes_no_other_along(reactor: Reactor, line: Line) -> None:
+    class Broken(StringTransport):
+        def write(self, data: bytes) -> None:
+            raise ValueError("of the test")
+
+    outbox = Outbox(reactor, 65536)
+    broken, sender = Sender(outbox, Broken(), pytest.fail), Sender(outbox, line, pytest.fail)
+    for turn in (b"one", b"two"):
+        broken.send(turn)
+        sender.send(turn)
+        with capturedLogs() as events:
+            reactor.turn()
+        assert line.read() == turn
+        assert [str(event["log_failure"].value) for event in events] == ["of the test"]
 
 
 def test_what_is_no_plain_socket_gets_one_write_for_a_turn(reactor: Reactor) -> None:
