@@ -7,12 +7,11 @@ relayed and sent on. Each part of it is then measured alone; what is left is the
 from __future__ import annotations
 
 import gc
-import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,6 +29,7 @@ from cctvsignal.websocket import SignalingProtocol
 from . import frames
 from .dialects import CCTVSIGNAL, DIALECTS, Place, content_of_size, join
 from .machine import SetupError
+from .servers import on_core
 
 PAIRS: Final = 50
 CASES: Final = {"250 B candidate": ("iceCandidate", 250), "2.5 KB offer": ("offer", 2500)}
@@ -133,20 +133,6 @@ class End:
     def drain(self) -> None:
         """Read what the server has sent."""
         self.own.recv(1 << 20)
-
-
-@contextmanager
-def on_core(core: int | None) -> Iterator[None]:
-    """Stay on this core."""
-    if core is None:
-        yield
-        return
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, allowed)
 
 
 def run(plan: Plan, core: int | None, say: Callable[[str], None]) -> dict[str, Parts]:
