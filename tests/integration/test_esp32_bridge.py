@@ -14,10 +14,20 @@ from cctvsignal_iot.simulator import SimulatedDevice
 from cctvsignal_iot.states import DeviceState
 from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.task import deferLater
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from tests.esp32 import bridged, config, counter_of, simulated, until_counter, until_state, until_true
+from tests.esp32 import (
+    POLL_SECONDS,
+    bridged,
+    config,
+    counter_of,
+    simulated,
+    until_counter,
+    until_state,
+    until_true,
+)
 from tests.live import deadline
 from tests.media import MEDIA_SECONDS, counters
 from tests.processes import Server
@@ -378,6 +388,8 @@ async def test_what_the_room_is_told_of_a_device(shared_server: Server) -> None:
         await assert_pictures_come(await viewer.request_stream("porch"))
         while (told := await meta())["state"] != "streaming":
             assert told["state"] in ("idle", "connecting")
+            # Nobody may join as often as the server could answer.
+            await deferLater(reactor, POLL_SECONDS)
         assert told["name"] == "Front door"
         assert told["pictures"] == ["video", "jpeg"]
         assert told["controls"] is True
