@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
+from websockets.frames import apply_mask  # type: ignore[attr-defined]
+
 TEXT: Final = 0x1
 CLOSE: Final = 0x8
 PING: Final = 0x9
@@ -35,9 +37,7 @@ def masked(payload: bytes, opcode: int = TEXT) -> bytes:
     else:
         raise ValueError("no message of the benchmarks is so long")
     mask = os.urandom(4)
-    key = (mask * (length // 4 + 1))[:length]
-    mixed = int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")
-    return head + mask + mixed.to_bytes(length, "big")
+    return head + mask + apply_mask(payload, mask)
 
 
 def split(data: bytes) -> Iterator[tuple[int, bytes, int]]:

@@ -20,7 +20,7 @@ from twisted.internet.protocol import Factory, Protocol
 from cctvsignal.access import ANYONE
 from cctvsignal.assembly import assemble
 from cctvsignal.entrance import Visitor
-from cctvsignal.frames import take_text
+from cctvsignal.frames import take_plain
 from cctvsignal.messages import decode
 from cctvsignal.options import Options
 from cctvsignal.registry import Client
@@ -176,7 +176,7 @@ def _parts(house: House, kind: str, size: int, plan: Plan) -> Parts:
 
     whole = _turns(ask, house.turn, drain, plan)
     [sender, *_], [receiver, *_], [data, *_] = house.senders, house.receivers, messages
-    payload, _ = take_text(data, 0, len(data)) or (b"", 0)
+    _, payload, _ = take_plain(data, 0, len(data)) or (0, b"", 0)
     message = decode(payload)
     ask()
     house.turn()
@@ -185,7 +185,7 @@ def _parts(house: House, kind: str, size: int, plan: Plan) -> Parts:
         other.drain()
     hub, peer = house.factory.hub, receiver.client.peer
     parts = {
-        "frame: head, mask, UTF-8": _alone(lambda: take_text(data, 0, len(data)), plan),
+        "frame: head, mask, UTF-8": _alone(lambda: take_plain(data, 0, len(data)), plan),
         "JSON: the envelope, and a look at what is passed on": _alone(lambda: decode(payload), plan),
         "limits": _alone(lambda: sender.connection._may_go_on(sender.client, message, size), plan),
     }

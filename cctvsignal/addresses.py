@@ -30,7 +30,7 @@ def key_of(address: str) -> str:
     parsed = _parse(address)
     if isinstance(parsed, IPv6Address):
         return str(IPv6Network((parsed, 64), strict=False))
-    return address if parsed is None else str(parsed)
+    return _text(address)
 
 
 class Proxies:
@@ -122,10 +122,10 @@ def _split(host: str, default_port: int) -> tuple[str, int]:
 
 
 @lru_cache(maxsize=_KEPT)
-def _text(peer: str) -> str:
-    """What the address of a peer is known as: IPv4 that came in by a socket for IPv6 is IPv4."""
-    parsed = _parse(peer)
-    return peer if parsed is None else str(parsed)
+def _text(address: str) -> str:
+    """What an address is known as: IPv4 that came in by a socket for IPv6 is IPv4."""
+    parsed = _parse(address)
+    return address if parsed is None else str(parsed)
 
 
 def _parse(address: str) -> IPv4Address | IPv6Address | None:

@@ -13,11 +13,12 @@ from websockets.frames import apply_mask  # type: ignore[attr-defined]
 
 PING: Final = b"\x89\x00"
 """A ping of a server, without a payload."""
-_FINAL_TEXT: Final = 0x81
-_PONG: Final = 0x8A
+TEXT: Final = 0x81
+PONG: Final = 0x8A
+"""The first bytes of a text frame and a pong that are no fragments."""
 _MASKED: Final = 0x80
 _TWO_BYTES: Final = 126
-_SHORT_HEADS: Final = [bytes((_FINAL_TEXT, length)) for length in range(_TWO_BYTES)]
+_SHORT_HEADS: Final = [bytes((TEXT, length)) for length in range(_TWO_BYTES)]
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -30,18 +31,21 @@ def text_frame(payload: bytes) -> bytes:
     return b"\x81\x7f" + length.to_bytes(8, "big") + payload
 
 
-def take_text(data: bytes, start: int, longest: float) -> tuple[bytes, int] | None:
-    """The payload of the plain text frame that starts here, and where the next frame starts.
+def take_plain(data: bytes, start: int, longest: float) -> tuple[int, bytes, int] | None:
+    """The first byte (TEXT or PONG) and payload of the plain frame here, and where the next one starts.
 
     None for whatever else starts here, or is not whole, has more than `longest` bytes, or is no UTF-8.
     """
     available = len(data) - start
-    if available < 6 or data[start] != _FINAL_TEXT:
+    if available < 6:
         return None
-    length = data[start + 1] - _MASKED
+    first, length = data[start], data[start + 1] - _MASKED
+    if first != TEXT and first != PONG:
+        return None
     if 0 <= length < _TWO_BYTES:
         body = start + 6
-    elif length == _TWO_BYTES and available >= 8:
+    elif length == _TWO_BYTES and first == TEXT and available >= 8:
+        # A pong is never so long (RFC 6455, section 5.5).
         length = data[start + 2] << 8 | data[start + 3]
         # Whoever takes two bytes for what fits into one is turned away (RFC 6455, section 5.2).
         if length < _TWO_BYTES:
@@ -53,21 +57,9 @@ def take_text(data: bytes, start: int, longest: float) -> tuple[bytes, int] | No
     if end > len(data) or length > longest:
         return None
     payload = apply_mask(data[body:end], data[body - 4 : body])
-    return (payload, end) if payload.isascii() or _is_utf8(payload) else None
-
-
-def take_pong(data: bytes, start: int) -> tuple[bytes, int] | None:
-    """The same for a pong, with which nearly all idle connections answer nearly all pings."""
-    available = len(data) - start
-    if available < 6 or data[start] != _PONG:
+    if first == TEXT and not (payload.isascii() or _is_utf8(payload)):
         return None
-    length = data[start + 1] - _MASKED
-    body = start + 6
-    end = body + length
-    # A control frame is never longer (RFC 6455, section 5.5).
-    if not 0 <= length < _TWO_BYTES or end > len(data):
-        return None
-    return apply_mask(data[body:end], data[body - 4 : body]), end
+    return first, payload, end
 
 
 def _is_utf8(payload: bytes) -> bool:

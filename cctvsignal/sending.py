@@ -129,7 +129,7 @@ class Sender:
     def end(self) -> None:
         """The connection is over."""
         self._stop()
-        self._gathered.clear()
+        self._drop()
         # Until the garbage collector finds it, a transport keeps all that its client has not read.
         inner = _innermost(self._transport)
         inner.dataBuffer, inner._tempDataBuffer = b"", []
@@ -179,9 +179,13 @@ class Sender:
 
     def _give_up(self, why: str) -> None:
         self._stop()
+        self._drop()
+        self._cut_off(why)
+
+    def _drop(self) -> None:
+        """Nothing is gathered any more."""
         self._gathered.clear()
         self._size = 0
-        self._cut_off(why)
 
     def _stop(self) -> None:
         self._outbox.unsent -= self._unsent

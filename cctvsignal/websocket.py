@@ -25,7 +25,7 @@ from twisted.python.failure import Failure
 from .addresses import key_of
 from .answers import error as error_answer
 from .entrance import Entrance, Visitor, host_of
-from .frames import PING, take_pong, take_text, text_frame
+from .frames import PING, TEXT, take_plain, text_frame
 from .hub import Hub
 from .light import forget_handshake, lighten
 from .limits import Buckets, Limits, Meter
@@ -84,7 +84,6 @@ class SignalingProtocol(WebSocketServerProtocol):
             self.openHandshakeTimeoutCall = self.factory._batched_timer.call_later(
                 self.openHandshakeTimeout, self.onOpenHandshakeTimeout
             )
-        self.factory.countConnections += 1
 
     async def onConnect(self, request: ConnectionRequest) -> None:  # type: ignore[override]
         """The opening handshake is sound; there is no subprotocol to choose."""
@@ -177,13 +176,14 @@ class SignalingProtocol(WebSocketServerProtocol):
             # What is left of a frame is for whoever began with it.
             longest, end = self.factory.longest_message, 0 if self.data else len(data)
             while start < end and self.state == self.STATE_OPEN:
-                if (taken := take_text(data, start, longest)) is not None:
-                    self.onMessage(taken[0], False)
-                elif (taken := take_pong(data, start)) is not None:
-                    self.onPong(taken[0])
-                else:
+                taken = take_plain(data, start, longest)
+                if taken is None:
                     break
-                start = taken[1]
+                first, payload, start = taken
+                if first == TEXT:
+                    self.onMessage(payload, False)
+                else:
+                    self.onPong(payload)
         if start < len(data):
             self._dataReceived(data[start:] if start else data)
 
@@ -192,7 +192,6 @@ class SignalingProtocol(WebSocketServerProtocol):
         self.factory.entrance.leave(self.transport)
         # Autobahn's own makes four lines for its log of it, and throws them away.
         WebSocketProtocol._connectionLost(self, reason)  # type: ignore[arg-type]
-        self.factory.countConnections -= 1
         self._sender.end()
 
     # --- what the hub calls: registry.Peer
