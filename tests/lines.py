@@ -13,10 +13,9 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from cctvsignal.assembly import assemble
 from cctvsignal.entrance import Visitor
-from cctvsignal.options import Options
 from cctvsignal.websocket import SignalingProtocol
+from tests.assembled import assembled
 
 KEY: Final = "dGhlIHNhbXBsZSBub25jZQ=="
 """The example of RFC 6455, section 1.3."""
@@ -40,12 +39,10 @@ class House:
     """A server with these options. `checked` and `identified` are what its entrance was asked."""
 
     def __init__(self, *arguments: str) -> None:
-        options = Options({})
         # Without pages, which would be sent by the real reactor.
         web = f"--web-dir={tempfile.gettempdir()}/"
-        options.parseOptions([web, "--ping-interval=0", *arguments])
         self.clock = Clock()
-        parts = assemble(options, self.clock, lambda hub: {})
+        parts = assembled(self.clock, web, "--ping-interval=0", *arguments)
         self.port, self.websocket = parts.port, parts.websocket
         self.entrance = parts.websocket.entrance
         self.checked: list[tuple[str, bool, dict[str, str | None]]] = []

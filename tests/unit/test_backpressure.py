@@ -9,11 +9,10 @@ from twisted.internet.abstract import FileDescriptor
 from twisted.internet.task import Clock
 
 from cctvsignal.access import ANYONE
-from cctvsignal.assembly import assemble
 from cctvsignal.entrance import Visitor
-from cctvsignal.options import Options
 from cctvsignal.sending import MAX_UNSENT_BYTES, MAX_UNSENT_SECONDS, TRANSPORT_BUFFER
 from cctvsignal.websocket import SignalingFactory, SignalingProtocol
+from tests.assembled import assembled
 
 KIB = 1024
 
@@ -58,9 +57,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def factory(clock: Clock) -> SignalingFactory:
-    options = Options({})
-    options.parseOptions(["--ping-interval=0"])
-    return assemble(options, clock, lambda hub: {}).websocket
+    return assembled(clock, "--ping-interval=0").websocket
 
 
 def connection(factory: SignalingFactory, clock: Clock) -> tuple[SignalingProtocol, Socket]:

@@ -17,10 +17,9 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
 from cctvsignal.access import ANYONE
-from cctvsignal.assembly import assemble
 from cctvsignal.entrance import Visitor
-from cctvsignal.options import Options
 from cctvsignal.websocket import SignalingFactory, SignalingProtocol
+from tests.assembled import assembled
 from tests.unit.wire import frame
 
 MESSAGES = 100
@@ -35,9 +34,7 @@ class Call:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        options = Options({})
-        options.parseOptions(["--ping-interval=0", *LIMITS])
-        self.factory: SignalingFactory = assemble(options, self.clock, lambda hub: {}).websocket
+        self.factory: SignalingFactory = assembled(self.clock, "--ping-interval=0", *LIMITS).websocket
         self.viewer = self.join()
         self.camera = self.join(deviceType="camera", cameraId="porch")
         self.target = next(iter(self.factory.hub._registry.rooms["hall"].members))

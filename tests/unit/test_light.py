@@ -7,10 +7,9 @@ from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerPr
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
-from cctvsignal.assembly import assemble
 from cctvsignal.light import forget_handshake, lighten
-from cctvsignal.options import Options
 from cctvsignal.websocket import SignalingFactory
+from tests.assembled import assembled
 
 
 class Bare(WebSocketServerProtocol):
@@ -22,9 +21,7 @@ class Bare(WebSocketServerProtocol):
 
 @pytest.fixture
 def factory() -> SignalingFactory:
-    options = Options({})
-    options.parseOptions(["--ping-interval=0"])
-    return assemble(options, Clock(), lambda hub: {}).websocket
+    return assembled(Clock(), "--ping-interval=0").websocket
 
 
 def test_all_that_autobahn_sets_at_the_beginning_is_there_with_the_same_value() -> None:

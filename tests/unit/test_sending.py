@@ -14,10 +14,9 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import capturedLogs
 
 from cctvsignal.access import ANYONE
-from cctvsignal.assembly import assemble
 from cctvsignal.entrance import Visitor
-from cctvsignal.options import Options
 from cctvsignal.sending import TRANSPORT_BUFFER, Outbox, Sender
+from tests.assembled import assembled
 
 MANY = 4 * 1024 * 1024
 """More bytes than a socket takes at once."""
@@ -200,9 +199,7 @@ def test_what_is_no_plain_socket_gets_one_write_for_a_turn(reactor: Reactor) -> 
 
 
 def test_a_close_frame_is_sent_before_the_connection_is_aborted(reactor: Reactor, line: Line) -> None:
-    options = Options({})
-    options.parseOptions([])
-    factory = assemble(options, reactor, lambda hub: {}).websocket
+    factory = assembled(reactor).websocket
     connection = factory.open(line, Visitor("192.0.2.1", ANYONE))
     reactor.turn()
     line.read()
