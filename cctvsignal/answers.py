@@ -11,32 +11,38 @@ from .messages import (
     Error,
     ErrorCode,
     Join,
+    ListCameras,
+    Ping,
     RequestStream,
     ServerMessage,
     encode,
 )
 from .policy import Policy
 from .registry import Client
+from .repetition import Repetitions
 from .timers import Clock
 
 _RECORDED: Final = {Join: "joined", RequestStream: "requested", Auth: "authenticated"}
 """The messages whose outcome is worth writing down, and as which event."""
+_READS: Final = frozenset((ListCameras, Ping))
+"""They change nothing, so a repetition is answered anew, and their answers are not kept."""
 
 
 class Answers:
     """The direct answers of one hub, and its record of what they were."""
 
     def __init__(self, clock: Clock, policy: Policy) -> None:
-        self._clock = clock
+        self._repetitions = Repetitions(clock)
         self._records = policy.records
 
     def is_new(self, client: Client, message: ClientMessage, request_id: str) -> bool:
         """Whether this message is to be carried out; a repetition gets its answer again."""
-        content = encode(message)
-        before = client.repetitions.before(request_id, content, self._clock.seconds())
+        before = self._repetitions.before(client, request_id)
         if before is None:
+            if type(message) not in _READS:
+                self._repetitions.keep(client, request_id, encode(message))
             return True
-        if before.has_content(content):
+        if before.has_content(encode(message)):
             for frame in before.answers:
                 client.peer.send(frame)
         else:
@@ -44,11 +50,15 @@ class Answers:
             client.peer.send(encode(error(message, "invalidMessage", text)))
         return False
 
+    def forget(self, client: Client) -> None:
+        """The client is gone."""
+        self._repetitions.forget(client)
+
     def answer(self, client: Client, message: ClientMessage, answer: ServerMessage) -> None:
         """Send the answer to a message."""
         frame = encode(answer)
         if message.request_id is not None:
-            client.repetitions.answered(message.request_id, frame)
+            self._repetitions.answered(client, message.request_id, frame)
         client.peer.send(frame)
 
     def refuse(self, client: Client, message: ClientMessage, code: ErrorCode, text: str) -> None:

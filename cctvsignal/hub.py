@@ -49,6 +49,7 @@ from .messages import (
     ViewerRequest,
     encode,
 )
+from .places import Places
 from .policy import Outcome, Policy
 from .registry import Client, Counts, Peer, Registry, Room
 from .timers import Clock
@@ -68,9 +69,10 @@ class Hub:
         self._contests = Contests(clock, self._replace)
         self._freed: deque[tuple[Client, Join]] = deque()
         """Claims whose camera id has become free in the course of the current call."""
-        answers = Answers(clock, policy)
+        answers = self._answers = Answers(clock, policy)
         self._is_new, self._answer, self._refuse = answers.is_new, answers.answer, answers.refuse
         self._acknowledge, self._note, self._record = answers.acknowledge, answers.note, answers.record
+        self._places = Places(clock, self._registry)
         self._admission = Admission(clock, policy, self._expel)
 
     # --- what a transport calls
@@ -109,6 +111,7 @@ class Hub:
             self._leave_room(client)
             self._registry.remove(client)
             self._admission.end(client)
+            self._answers.forget(client)
             self._record("disconnected", client, seconds=round(self._clock.seconds() - client.since, 3))
             self._settle_claims()
 
@@ -296,14 +299,19 @@ class Hub:
         if isinstance(message, IceCandidate):
             frame = encode(RelayedIceCandidate(client.id, message.candidate))
         elif isinstance(message, Answer):
+            if not self._places.answer(client, receiver):
+                self._refuse_busy(client, message, receiver)
+                return
             frame = encode(RelayedAnswer(client.id, message.sdp))
         elif isinstance(message, Offer):
-            if not self._note_session(client, receiver, message):
+            if client.camera_id is not None:
+                self._places.give(client, receiver)
+            elif receiver.camera_id is not None and not self._places.ask(receiver, client):
+                self._refuse_busy(client, message, receiver)
                 return
             frame = encode(RelayedOffer(client.id, message.sdp))
         else:
-            self._registry.end_session(client, receiver)
-            self._registry.end_session(receiver, client)
+            self._places.end(client, receiver)
             self._record("ended", client, room=room.name, peer=receiver.id)
             frame = encode(RelayedBye(client.id, message.reason))
         receiver.peer.send(frame)
@@ -316,37 +324,23 @@ class Hub:
             self._refuse(client, request, "notJoined", "Join a room before you ask for its cameras.")
             return
         camera = room.cameras.get(request.camera_id)
-        if camera is None or not client.identity.may_view(request.camera_id):
+        if camera is None or not _may_meet(client, camera):
             self._note(client, request, "cameraNotFound")
             self._answer(client, request, CameraNotFound(request.camera_id, request.request_id))
             return
         now, asked = self._clock.seconds(), client.watching.get(camera)
         if asked is None or now - asked >= REQUEST_SECONDS:
-            if not self._admit(camera, client, request, now):
+            if not self._places.ask(camera, client, now):
+                self._refuse_busy(client, request, camera)
                 return
             self._note(client, request, "requested")
             camera.peer.send(encode(ViewerRequest(client.id, request.request_id or str(uuid.uuid4()))))
         if request.ack:
             self._acknowledge(client, request)
 
-    def _note_session(self, sender: Client, receiver: Client, offer: Offer) -> bool:
-        """An offer starts a session with a camera; false: the camera has no place for it."""
-        if sender.camera_id is not None:
-            self._registry.start_session(sender, receiver)
-        elif receiver.camera_id is not None:
-            return self._admit(receiver, sender, offer)
-        return True
-
-    def _admit(
-        self, camera: Client, viewer: Client, message: ClientMessage, asked: float | None = None
-    ) -> bool:
-        """Start the session that a viewer asks for; false: the camera has no place for it."""
-        most, viewers = camera.max_viewers, camera.viewers
-        if most is not None and viewer not in viewers and len(viewers) >= most:
-            self._refuse(viewer, message, "cameraBusy", f"Camera {camera.camera_id} has all its viewers.")
-            return False
-        self._registry.start_session(camera, viewer, asked)
-        return True
+    def _refuse_busy(self, viewer: Client, message: ClientMessage, camera: Client) -> None:
+        text = f"Camera {camera.camera_id} has reached its viewer limit."
+        self._refuse(viewer, message, "cameraBusy", text)
 
     # --- questions
 
@@ -355,7 +349,7 @@ class Hub:
             self._refuse(client, request, "notJoined", "Join a room before you ask for its cameras.")
             return
         cameras = [
-            CameraInfo(camera_id, camera.id, len(camera.viewers), camera.meta)
+            CameraInfo(camera_id, camera.id, _viewers(client, camera), camera.meta)
             for camera_id, camera in client.room.cameras.items()
             if client.identity.may_view(camera_id)
         ]
@@ -371,6 +365,14 @@ class Hub:
             if member is not client and (camera_id is None or member.identity.may_view(camera_id)):
                 for frame in frames:
                     member.peer.send(frame)
+
+
+def _viewers(asker: Client, camera: Client) -> int:
+    """How many view a camera, as far as the asker may know of them."""
+    if asker.identity.sees_all:
+        return len(camera.viewers)
+    others = (viewer.camera_id for viewer in camera.viewers)
+    return sum(camera_id is None or asker.identity.may_view(camera_id) for camera_id in others)
 
 
 def _may_meet(one: Client, other: Client) -> bool:

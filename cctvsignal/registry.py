@@ -10,7 +10,6 @@ from typing import Protocol
 
 from .access import ANYONE, Identity
 from .messages import CameraMeta, DeviceType
-from .repetition import Repetitions
 
 
 class Peer(Protocol):
@@ -52,7 +51,6 @@ class Client:
     """Who has a session with this camera."""
     watching: dict[Client, float | None] = field(default_factory=dict)
     """The cameras that this client has a session with; when it asked for one that has not answered yet."""
-    repetitions: Repetitions = field(default_factory=Repetitions)
 
 
 @dataclass(eq=False, slots=True)

@@ -85,6 +85,17 @@ class Deadlines(Generic[K]):
             self._timer = None
         return started
 
+    def __len__(self) -> int:
+        return len(self._due)
+
+    def __contains__(self, key: K) -> bool:
+        """Whether this key is going to be called for."""
+        return key in self._due
+
+    def first(self) -> K:
+        """The key that is due first; there must be one."""
+        return next(iter(self._due))
+
     def _look(self) -> None:
         now = self._clock.seconds()
         try:

@@ -40,6 +40,8 @@ class Model:
         """(camera, viewer)"""
         self.asked: dict[tuple[Member, Member], float] = {}
         """(camera, viewer): when the viewer asked for a camera that has not offered anything since"""
+        self.unanswered: dict[tuple[Member, Member], float] = {}
+        """(camera, viewer): when the place of a session that nobody answers comes free"""
         self.probes: list[tuple[float, Member]] = []
         """(when it has failed, who is probed)"""
         self.claims: list[tuple[Member, Message, Member]] = []
@@ -101,7 +103,8 @@ class Model:
                     error = {"type": "error", "code": "invalidMessage", "message": SOME_TEXT}
                     self.out.append((sender, {**error, "requestId": request_id, "ref": message["type"]}))
                 return
-            sender.said[request_id] = (self.now, message, [])
+            if message["type"] not in ("listCameras", "ping"):
+                sender.said[request_id] = (self.now, message, [])
         handle: Callable[[Member, Message], None] = getattr(self, "on_" + message["type"])
         handle(sender, message)
         self.settle()
@@ -118,10 +121,15 @@ class Model:
             self.refuse(claimant, join, "cameraIdInUse")
 
     def next_deadline(self) -> float | None:
-        return self.probes[0][0] if self.probes else None
+        deadlines = [probe[0] for probe in self.probes[:1]] + list(self.unanswered.values())
+        return min(deadlines, default=None)
 
     def tick(self) -> None:
-        """Probes that have failed by now: the newcomer takes over."""
+        """Places that come free, and probes that have failed by now: the newcomer takes over."""
+        for session, deadline in list(self.unanswered.items()):
+            if deadline <= self.now:
+                del self.unanswered[session]
+                self.sessions = [other for other in self.sessions if other != session]
         while self.probes and self.probes[0][0] <= self.now:
             holder = self.probes[0][1]
             self.closed.append((holder, 4409))
@@ -229,6 +237,14 @@ class Model:
         if message["type"] == "bye":
             ended = ((sender, target), (target, sender))
             self.sessions = [session for session in self.sessions if session not in ended]
+        elif message["type"] == "answer":
+            session = (sender, target) if (sender, target) in self.sessions else (target, sender)
+            if session not in self.sessions and target.max_viewers is not None:
+                if self.is_full(target, sender):
+                    self.refuse(sender, message, "cameraBusy")
+                    return
+                self.start(target, sender)
+            self.unanswered.pop(session, None)
         elif message["type"] == "offer":
             if sender.camera_id is not None:
                 self.start(sender, target)
@@ -245,11 +261,15 @@ class Model:
         self.asked.pop((camera, viewer), None)
         if (camera, viewer) not in self.sessions:
             self.sessions.append((camera, viewer))
+            self.unanswered.pop((camera, viewer), None)
+            self.unanswered[camera, viewer] = self.now + 15
 
     def is_full(self, camera: Member, viewer: Member) -> bool:
         if camera.camera_id is None or camera.max_viewers is None or (camera, viewer) in self.sessions:
             return False
-        return self.viewers(camera) >= camera.max_viewers
+        # All of them have one owner.
+        waiting = sum(1 for session in self.sessions if session[0] is camera and session in self.unanswered)
+        return self.viewers(camera) >= camera.max_viewers or waiting >= max(1, camera.max_viewers // 2)
 
     def viewers(self, camera: Member) -> int:
         return sum(1 for session in self.sessions if session[0] is camera)

@@ -375,3 +375,72 @@ def test_what_happens_is_written_down(clock: Clock) -> None:
         ("left", "192.0.2.1", {"room": "hall", "camera": None}),
         ("disconnected", "192.0.2.1", {"seconds": 2.0}),
     ]
+
+
+# --- neither side hears of the other unless each may know of it
+
+
+BOTH_PORCHES = Identity("bea", "both", ("hall",), ("porch-*",))
+"""May be a camera of the porch, and watch those."""
+VIEWER_OF_ALL = Identity("vito", "both", ("hall",))
+
+
+def test_a_camera_hears_of_no_request_of_a_member_that_it_may_not_know(clock: Clock) -> None:
+    house = hub(clock)
+    hidden, porch = Party(house, VIEWER_OF_ALL), Party(house, BOTH_PORCHES)
+    porch.join("porch-1", maxViewers=1)
+    hidden.join("garden")
+    assert porch.heard() == []
+    answer = hidden.say(type="requestStream", cameraId="porch-1", requestId="r")
+    assert answer == [{"type": "cameraNotFound", "cameraId": "porch-1", "requestId": "r"}]
+    assert porch.heard() == []
+    # And it has taken no place.
+    viewer = Party(house, VIEWER)
+    viewer.join()
+    porch.heard()
+    viewer.say(type="requestStream", cameraId="porch-1")
+    assert code_of(porch.heard()) == "viewerRequest"
+
+
+def test_the_viewers_of_a_camera_are_counted_as_far_as_the_asker_may_know_of_them(clock: Clock) -> None:
+    house = hub(clock)
+    porch, garden, viewer = Party(house, ANYONE), Party(house, ANYONE), Party(house, VIEWER)
+    for party, camera_id in ((porch, "porch-1"), (garden, "garden"), (viewer, None)):
+        party.join(camera_id)
+    garden.say(type="requestStream", cameraId="porch-1")
+    viewer.say(type="requestStream", cameraId="porch-1")
+    assert viewer.say(type="listCameras")[0]["cameras"][0]["viewers"] == 1
+    assert garden.say(type="listCameras")[0]["cameras"][0]["viewers"] == 2
+
+
+# --- places at a camera that has a limit
+
+
+def test_one_subject_or_address_cannot_hold_every_place_without_an_answer(clock: Clock) -> None:
+    house = hub(clock)
+    camera = Party(house, ANYONE)
+    camera.join("porch-1", maxViewers=4)
+
+    def ask(party: Party) -> str:
+        party.join()
+        party.heard()
+        answers = party.say(type="requestStream", cameraId="porch-1", requestId="r", ack=True)
+        return code_of(answers)
+
+    mallory = [Party(house, VIEWER, f"192.0.2.{number}") for number in range(4)]
+    assert [ask(party) for party in mallory] == ["ack", "ack", "cameraBusy", "cameraBusy"]
+    neighbours = [Party(house, ANYONE, f"198.51.100.{number}") for number in range(3)]
+    assert [ask(party) for party in neighbours] == ["ack", "ack", "cameraBusy"]
+
+
+def test_whoever_answers_may_bring_as_many_as_there_are_places(clock: Clock) -> None:
+    house = hub(clock)
+    camera = Party(house, ANYONE)
+    camera.join("porch-1", maxViewers=3)
+    for _ in range(3):
+        party = Party(house, VIEWER)
+        party.join()
+        party.say(type="requestStream", cameraId="porch-1")
+        camera.say(type="offer", target=party.client.id, sdp={"type": "offer", "sdp": ""})
+        party.say(type="answer", target=camera.client.id, sdp={"type": "answer", "sdp": ""})
+    assert camera.say(type="listCameras")[-1]["cameras"][0]["viewers"] == 3
