@@ -24,6 +24,7 @@ class Admission:
     def __init__(self, clock: Clock, policy: Policy, expel: Callable[[Client, int, str], None]) -> None:
         self._clock = clock
         self._policy = policy
+        self._wall = policy.wall or clock.seconds
         self._expel = expel
         self._ends = Timers(clock)
         """When the token of a client expires, or when it should have sent one."""
@@ -71,8 +72,10 @@ class Admission:
 
     def _expire(self, client: Client) -> None:
         self._ends.cancel(client)
-        at = client.identity.expires
-        if at < math.inf:
+        expires = client.identity.expires
+        if expires < math.inf:
+            # From here on time is measured, not read: it counts even if the clock is set back.
+            at = self._clock.seconds() + expires - self._wall()
             self._ends.set(client, at, self._expel, client, CLOSE_UNAUTHORIZED, "your token has expired")
 
     def _send_ice_servers(self, client: Client) -> None:
@@ -80,8 +83,8 @@ class Admission:
 
     def _ice_servers(self, client: Client) -> list[IceServer]:
         subject = client.identity.subject or client.id
-        servers, renew = self._policy.ice.servers(subject, self._clock.seconds())
+        servers, renew = self._policy.ice.servers(subject, self._wall())
         client.has_relays = True
         if renew is not None:
-            self._renewals.set(client, renew, self._send_ice_servers, client)
+            self._renewals.set(client, self._clock.seconds() + renew, self._send_ice_servers, client)
         return servers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from twisted.internet.defer import Deferred, succeed
@@ -12,20 +12,24 @@ from .access import CannotSay, Unauthorized
 from .hub import Hub
 from .messages import IceServer
 from .policy import Authenticate, IceOffer, Outcome
-from .timers import Clock
 
 Answer: TypeAlias = tuple[int, Mapping[str, object]]
 """An HTTP status, and what is said as JSON."""
 
 
 class IceServersApi:
-    """`authenticate` is None where nobody needs a token: there, servers are for clients in a room."""
+    """`authenticate` is None where nobody needs a token: there, servers are for clients in a room.
 
-    def __init__(self, hub: Hub, ice: IceOffer, authenticate: Authenticate | None, clock: Clock) -> None:
+    `wall` is the time of day, in seconds since the epoch.
+    """
+
+    def __init__(
+        self, hub: Hub, ice: IceOffer, authenticate: Authenticate | None, wall: Callable[[], float]
+    ) -> None:
         self._hub = hub
         self._ice = ice
         self._authenticate = authenticate
-        self._clock = clock
+        self._wall = wall
 
     def answer(self, token: str | None, client_id: str | None) -> Deferred[Answer]:
         """What a request with this token gets, or in the name of this client."""
@@ -50,7 +54,7 @@ class IceServersApi:
         return self._servers(outcome.subject)
 
     def _servers(self, subject: str) -> Answer:
-        servers, _ = self._ice.servers(subject, self._clock.seconds())
+        servers, _ = self._ice.servers(subject, self._wall())
         return http.OK, {"iceServers": [_plain(server) for server in servers]}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -79,6 +80,7 @@ def assemble(options: Options, reactor: IReactorTime, health: Callable[[Hub], di
         ice=ice,
         records=_records(options, audit),
         authenticate=authenticate or let_anyone_in,
+        wall=time.time,
     )
     hub = Hub(reactor, policy)
     proxies, origins = Proxies(options["trusted-proxy"] or ()), Origins(options["allow-origin"] or ())
@@ -104,7 +106,7 @@ def assemble(options: Options, reactor: IReactorTime, health: Callable[[Hub], di
         origins=origins,
         entrance=entrance,
         health=lambda: health(hub),
-        ice_servers=IceServersApi(hub, ice, authenticate, reactor).answer,
+        ice_servers=IceServersApi(hub, ice, authenticate, time.time).answer,
         web_dir=options.web_directory,
         client_dir=options.client_directory,
     )

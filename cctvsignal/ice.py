@@ -60,14 +60,17 @@ class IceOffer:
         return [IceServer(list(self.stun))] if self.stun else []
 
     def servers(self, subject: str, now: float) -> tuple[list[IceServer], float | None]:
-        """All of them, with credentials, and when to ask anew (None: never). `now` is since the epoch."""
+        """All of them, with credentials, and after how many seconds to ask anew (None: never).
+
+        `now` is in seconds since the epoch.
+        """
         if not self.turn:
             return self.public(), None
         if self.secret is None:
             return [*self.public(), IceServer(list(self.turn), self.username, self.credential)], None
         username = f"{int(now + self.seconds)}:{_sound(subject)}"
         relay = IceServer(list(self.turn), username, sign(self.secret, username))
-        return [*self.public(), relay], now + self.seconds * RENEW_AFTER
+        return [*self.public(), relay], self.seconds * RENEW_AFTER
 
 
 def sign(secret: str, username: str) -> str:

@@ -42,7 +42,10 @@ class IceOffer(Protocol):
         ...
 
     def servers(self, subject: str, now: float) -> tuple[list[IceServer], float | None]:
-        """All of them, with credentials, and when to ask anew (None: never)."""
+        """All of them, with credentials, and after how many seconds to ask anew (None: never).
+
+        `now` is in seconds since the epoch.
+        """
         ...
 
 
@@ -86,3 +89,5 @@ class Policy:
     device_keys: DeviceKeys = field(default_factory=NoDeviceKeys)
     ice: IceOffer = field(default_factory=NoIceServers)
     records: Sequence[Record] = ()
+    wall: Callable[[], float] | None = None
+    """The time of day by which tokens and credentials expire, since the epoch; None: the clock's."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import sys
+import time
 from dataclasses import asdict
-from typing import Final
+from typing import Any, Final
 
 from twisted.application.service import MultiService, Service
 from twisted.internet import defer
@@ -167,12 +168,20 @@ def make_service(options: Options) -> SignalingService:
     from twisted.internet import reactor
 
     assert IReactorTime.providedBy(reactor)
+    _use_monotonic_time(reactor)
     service = SignalingService(options, reactor)
     # What the server is made of never becomes garbage, and what it does makes next to no cycles: to look
     # for them after every 700 objects that are kept costs more than it finds.
     gc.freeze()
     gc.set_threshold(CYCLES_AFTER)
     return service
+
+
+def _use_monotonic_time(reactor: Any) -> None:
+    # Twisted's timers go by the time of day, and stand still for an hour when that is set back by one. A
+    # reactor that runs already is a host program's, and has timers that were set by its own clock.
+    if not reactor.running:
+        reactor.seconds = time.monotonic
 
 
 def _url(scheme: str, port: IListeningPort) -> str:

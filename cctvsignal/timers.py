@@ -19,7 +19,11 @@ class Timer(Protocol):
 
 
 class Clock(Protocol):
-    """The part of Twisted's IReactorTime that the rules need. `seconds` are since the epoch."""
+    """The part of Twisted's IReactorTime that the rules need.
+
+    `seconds` are since some moment and never go back: what time of day it is matters for tokens and
+    credentials alone (`Policy.wall`).
+    """
 
     def seconds(self) -> float: ...
     def callLater(self, delay: float, callable: Callable[..., Any], *args: object) -> Timer: ...

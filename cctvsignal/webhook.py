@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from typing import Final, cast
 from urllib.parse import urlsplit, urlunsplit
@@ -77,7 +78,7 @@ class WebhookAuthenticator:
             return
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         known = self._known.get(digest)
-        if known is not None and known.expires > self._reactor.seconds():
+        if known is not None and known.expires > time.time():
             done(self._unless_revoked(known))
             return
         waiting = self._asking.setdefault(digest, [])
@@ -110,7 +111,7 @@ class WebhookAuthenticator:
 
     def _answered(self, outcome: Outcome, digest: bytes) -> None:
         if isinstance(outcome, Identity):
-            if outcome.expires <= self._reactor.seconds():
+            if outcome.expires <= time.time():
                 outcome = Unauthorized("The token has expired.")
             else:
                 while len(self._known) >= KEPT:

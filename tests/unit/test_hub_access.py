@@ -444,3 +444,17 @@ def test_whoever_answers_may_bring_as_many_as_there_are_places(clock: Clock) -> 
         camera.say(type="offer", target=party.client.id, sdp={"type": "offer", "sdp": ""})
         party.say(type="answer", target=camera.client.id, sdp={"type": "answer", "sdp": ""})
     assert camera.say(type="listCameras")[-1]["cameras"][0]["viewers"] == 3
+
+
+def test_a_token_expires_after_its_time_although_the_clock_is_set_back(clock: Clock) -> None:
+    day = Clock()
+    day.advance(1_800_000_000)
+    house = hub(clock, wall=day.seconds)
+    expires = day.seconds() + 10
+    party = Party(house, Identity("vera", "viewer", ("hall",), expires=expires))
+    day.rightNow -= 3600
+    clock.advance(9.9)
+    assert party.closed is None
+    clock.advance(0.1)
+    assert party.closed is not None
+    assert party.closed[0] == 4401

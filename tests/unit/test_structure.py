@@ -55,7 +55,7 @@ MAY_IMPORT = {
     "audit": {"registry"},
     "tls": {"watched"},
     "entrance": {"access", "addresses", "gate", "policy", "timers"},
-    "api": {"access", "hub", "messages", "policy", "timers"},
+    "api": {"access", "hub", "messages", "policy"},
     "frames": set(),
     "light": set(),
     "sending": set(),
