@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
+from unicodedata import normalize
 
 from .messages import AnyClientMessage, Auth, ErrorCode, Join, ListCameras, RequestStream
 
@@ -49,6 +50,10 @@ class Identity:
     def __post_init__(self) -> None:
         sees_all = self.role in _MAY_VIEW and (self.cameras is None or "*" in self.cameras)
         object.__setattr__(self, "sees_all", sees_all)
+        # Names are compared in this form (`names`).
+        object.__setattr__(self, "rooms", tuple(normalize("NFC", room) for room in self.rooms))
+        if self.cameras is not None:
+            object.__setattr__(self, "cameras", tuple(normalize("NFC", camera) for camera in self.cameras))
 
     def may_enter(self, room: str) -> bool:
         """Whether it may be in this room at all."""

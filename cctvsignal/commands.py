@@ -7,6 +7,7 @@ import re
 import sqlite3
 import sys
 import tempfile
+import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -161,11 +162,10 @@ def _cameras(options: argparse.Namespace) -> None:
     try:
         database = DeviceKeys(path)
         if options.action == "revoke":
-            if not database.revoke(options.room, options.camera):
-                raise CannotDo(f"no device has camera {options.camera} of room {options.room}")
-            print(
-                f"Camera {options.camera} of room {options.room} is for the next device that brings a key."
-            )
+            room, camera = (unicodedata.normalize("NFC", name) for name in (options.room, options.camera))
+            if not database.revoke(room, camera):
+                raise CannotDo(f"no device has camera {camera} of room {room}")
+            print(f"Camera {camera} of room {room} is for the next device that brings a key.")
         else:
             for pinned in database.pinned():
                 print(f"{pinned.since}  {pinned.room}  {pinned.camera_id}")

@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from .explanation import RequestId, explain
-from .validation import check_numbers, check_object, clean_name, nests_deeper
+from .names import clean_name
+from .validation import check_numbers, check_object, nests_deeper
 
 encode = msgspec.json.Encoder().encode  # One message -> the payload of one text frame.
 

@@ -1,4 +1,4 @@
-"""Rules about the form of names and JSON that types cannot express (docs/protocol.md, section 1)."""
+"""Rules about the form of JSON that types cannot express (docs/protocol.md, section 1)."""
 
 from __future__ import annotations
 
@@ -8,29 +8,12 @@ from typing import Final
 
 import msgspec
 
-MAX_NAME_LENGTH: Final = 128
 _LARGEST: Final = int(sys.float_info.max)
 _DIGITS: Final = sys.float_info.max_10_exp
 """A whole number that is too large has more digits than that."""
 _decode: Final = msgspec.json.Decoder().decode
 
-_FORBIDDEN_IN_NAMES: Final = re.compile(
-    # Control characters, line and paragraph separators, marks that turn the direction of text,
-    # surrogates, and what naive pages would put into HTML.
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff"
-    "<>&\"'\\\\`]"
-)
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
-
-
-def clean_name(name: str, field: str) -> str:
-    """The trimmed name of a room or camera; raises `ValueError` for one that names may not be."""
-    name = name.strip()
-    if not 1 <= len(name) <= MAX_NAME_LENGTH:
-        raise ValueError(f"{field} must have 1 to {MAX_NAME_LENGTH} characters")
-    if _FORBIDDEN_IN_NAMES.search(name):
-        raise ValueError(f"{field} has a character that names may not have")
-    return name
 
 
 def check_object(payload: msgspec.Raw, field: str) -> None:

@@ -260,6 +260,13 @@ REFUSED_CHARACTERS = (
     + list("<>&\"'\\`")
     + list("\u061c\u200e\u200f\u2028\u2029\ufeff")
     + [chr(number) for number in [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]]
+    # What is not seen, so that two names would look the same.
+    + list(
+        "\u00ad\u034f\u115f\u1160\u17b4\u180b\u180e\u200b\u200c\u200d\u2060\u2061\u3164\ufe00\ufe0f\uffa0"
+    )
+    + list("\U000e0001\U000e0041\U000e007f\U000e0100")
+    # What is nothing yet, nothing ever, or something else for each font.
+    + list("\u0378\ufdd0\ufffe\uffff\U0001fffe\U0010ffff\ue000\U000f0000")
 )
 
 
@@ -288,12 +295,44 @@ def test_a_character_that_names_may_not_have(character: str) -> None:
         "कमरा",
         "e\u0301",
         "a  b",
+        "می\u200cخواهم",
+        "क्\u200dष",
+        "ಕ್\u200c",
+        "❤\ufe0f",
+        "1\ufe0f\u20e3",
         "!#$%()*+,-./:;=?@[]^_{|}~",
     ],
 )
 def test_names_of_all_scripts_with_punctuation(name: str) -> None:
     frame = json.dumps({"type": "join", "room": name, "deviceType": "camera", "cameraId": name})
     assert decode(frame.encode()) == Join(room=name, device_type="camera", camera_id=name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "\u2800",
+        "\u2800 \u2800",
+        "\u0301",
+        "\u0301\u0302",
+    ],
+    ids=ascii,
+)
+def test_a_name_that_looks_blank_is_refused(name: str) -> None:
+    assert code(json.dumps({"type": "join", "room": name})) == "invalidMessage"
+
+
+def test_names_are_compared_in_form_c() -> None:
+    names = [
+        decode(json.dumps({"type": "join", "room": name}).encode())
+        for name in ("Ku\u0308che", "K\u00fcche")
+    ]
+    assert names[0] == names[1] == Join(room="K\u00fcche")
+    for name, length in (("e\u0301" * 128, 128), ("\u0958" * 64, 128)):
+        message = decode(json.dumps({"type": "requestStream", "cameraId": name}).encode())
+        assert isinstance(message, RequestStream)
+        assert len(message.camera_id) == length
+    assert code(json.dumps({"type": "requestStream", "cameraId": "\u0958" * 65})) == "invalidMessage"
 
 
 def test_names_have_1_to_128_characters_after_trimming() -> None:
