@@ -23,11 +23,18 @@ class _Contest:
 
 
 class Contests:
-    """All claims of one server. `replace` is called with a holder that gave no sign of life in time."""
+    """All claims of one server.
 
-    def __init__(self, clock: Clock, replace: Callable[[Client], None]) -> None:
+    `replace` is called with a holder that gave no sign of life in time, `withdrawn` with a claimant and a
+    join of it that a later message makes void.
+    """
+
+    def __init__(
+        self, clock: Clock, replace: Callable[[Client], None], withdrawn: Callable[[Client, Join], None]
+    ) -> None:
         self._clock = clock
         self._replace = replace
+        self._withdrawn = withdrawn
         self._contests: dict[Client, _Contest] = {}
         """By the holder of the camera id."""
         self._claims: dict[Client, Client] = {}
@@ -43,17 +50,27 @@ class Contests:
             timer = self._clock.callLater(PROBE_SECONDS, self._replace, holder)
             contest = self._contests[holder] = _Contest(timer)
             holder.peer.ping()
+        if client in contest.claims:
+            self._withdrawn(client, contest.claims[client])
         contest.claims[client] = join
         self._claims[client] = holder
 
     def withdraw(self, client: Client) -> None:
-        """The client claims nothing any more, if it ever did."""
+        """A later message of the client makes its claim void, if it has one."""
+        join = self.forget(client)
+        if join is not None:
+            self._withdrawn(client, join)
+
+    def forget(self, client: Client) -> Join | None:
+        """The client claims nothing any more; the join by which it did, if it did."""
         holder = self._claims.pop(client, None)
-        if holder is not None:
-            contest = self._contests[holder]
-            del contest.claims[client]
-            if not contest.claims:
-                self.end(holder)
+        if holder is None:
+            return None
+        contest = self._contests[holder]
+        join = contest.claims.pop(client)
+        if not contest.claims:
+            self.end(holder)
+        return join
 
     def end(self, holder: Client) -> Iterable[tuple[Client, Join]]:
         """Whoever claims the id of this holder, in the order they came; they claim it no longer."""

@@ -49,7 +49,7 @@ from .messages import (
     ViewerRequest,
     encode,
 )
-from .places import Places
+from .places import Places, viewers
 from .policy import Outcome, Policy
 from .registry import Client, Counts, Peer, Registry, Room
 from .timers import Clock
@@ -66,7 +66,7 @@ class Hub:
         self._clock = clock
         self._policy = policy
         self._registry = Registry()
-        self._contests = Contests(clock, self._replace)
+        self._contests = Contests(clock, self._replace, self._refuse_withdrawn)
         self._freed: deque[tuple[Client, Join]] = deque()
         """Claims whose camera id has become free in the course of the current call."""
         answers = self._answers = Answers(clock, policy)
@@ -107,7 +107,7 @@ class Hub:
     def disconnect(self, client: Client) -> None:
         """The connection of a client is over. A second call does nothing."""
         if client.id in self._registry.clients:
-            self._contests.withdraw(client)
+            self._contests.forget(client)
             self._leave_room(client)
             self._registry.remove(client)
             self._admission.end(client)
@@ -229,7 +229,7 @@ class Hub:
     def _hide(client: Client, room: Room, was: str | None, camera_id: str) -> None:
         """For those who may not view what a client becomes, and knew of what it was, it is gone."""
         gone = encode(ClientDisconnected(client.id))
-        for member in room.members.values():
+        for member in tuple(room.members.values()):
             knew = was is None or member.identity.may_view(was)
             if member is not client and knew and not member.identity.may_view(camera_id):
                 member.peer.send(gone)
@@ -275,6 +275,12 @@ class Hub:
     def _replace(self, holder: Client) -> None:
         holder.peer.close(CLOSE_REPLACED, "replaced by a newer connection of the same camera")
         self.disconnect(holder)
+
+    def _refuse_withdrawn(self, claimant: Client, join: Join) -> None:
+        # Without a requestId, nobody could tell which of two joins an answer is for.
+        if join.request_id is not None:
+            text = f"The id {join.camera_id} was still in use when a later message withdrew this join."
+            self._refuse(claimant, join, "cameraIdInUse", text)
 
     def _settle_claims(self) -> None:
         """The first claim gets the id that is free, the others find a new holder to be probed.
@@ -349,7 +355,7 @@ class Hub:
             self._refuse(client, request, "notJoined", "Join a room before you ask for its cameras.")
             return
         cameras = [
-            CameraInfo(camera_id, camera.id, _viewers(client, camera), camera.meta)
+            CameraInfo(camera_id, camera.id, viewers(client, camera), camera.meta)
             for camera_id, camera in client.room.cameras.items()
             if client.identity.may_view(camera_id)
         ]
@@ -365,14 +371,6 @@ class Hub:
             if member is not client and (camera_id is None or member.identity.may_view(camera_id)):
                 for frame in frames:
                     member.peer.send(frame)
-
-
-def _viewers(asker: Client, camera: Client) -> int:
-    """How many view a camera, as far as the asker may know of them."""
-    if asker.identity.sees_all:
-        return len(camera.viewers)
-    others = (viewer.camera_id for viewer in camera.viewers)
-    return sum(camera_id is None or asker.identity.may_view(camera_id) for camera_id in others)
 
 
 def _may_meet(one: Client, other: Client) -> bool:

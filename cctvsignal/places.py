@@ -63,5 +63,13 @@ class Places:
             self._registry.end_session(camera, viewer)
 
 
+def viewers(asker: Client, camera: Client) -> int:
+    """How many view a camera, as far as the asker may know of them."""
+    if asker.identity.sees_all:
+        return len(camera.viewers)
+    others = (viewer.camera_id for viewer in camera.viewers)
+    return sum(camera_id is None or asker.identity.may_view(camera_id) for camera_id in others)
+
+
 def _owner(viewer: Client) -> str:
     return viewer.identity.subject or key_of(viewer.address)

@@ -111,7 +111,7 @@ class Model:
 
     def disconnect(self, member: Member) -> None:
         if member in self.members:
-            self.withdraw(member)
+            self.withdraw(member, told=False)
             self.go(member)
             self.members.remove(member)
             self.settle()
@@ -145,6 +145,7 @@ class Model:
             if claim[0] is member and claim[2] is holder:
                 # It asks again for what it waits for: it keeps its place, and the probe goes on.
                 self.claims[place] = (member, join, claim[2])
+                self.refuse_withdrawn(member, claim[1])
                 return
         self.withdraw(member)
         if (member.room, member.role, member.camera_id) == (room, role, camera_id):
@@ -208,7 +209,14 @@ class Model:
 
     # --- two cameras, one id
 
-    def withdraw(self, member: Member) -> None:
+    def refuse_withdrawn(self, member: Member, join: Message) -> None:
+        if "requestId" in join:
+            self.refuse(member, join, "cameraIdInUse")
+
+    def withdraw(self, member: Member, *, told: bool = True) -> None:
+        for claim in self.claims:
+            if told and claim[0] is member:
+                self.refuse_withdrawn(member, claim[1])
         self.claims = [claim for claim in self.claims if claim[0] is not member]
         claimed = [claim[2] for claim in self.claims]
         self.probes = [probe for probe in self.probes if probe[1] in claimed]
