@@ -83,10 +83,16 @@ class Origins:
         if parsed is None or parsed == _NULL or host is None or not is_host(host):
             return False
         scheme, name, port = parsed
+        if scheme not in _DEFAULT_PORTS:
+            return False
         # A proxy that nobody named may take off TLS, but none puts it on.
         if secure and scheme != "https":
             return False
         return (name, port) == _split(host, _DEFAULT_PORTS[scheme])
+
+
+_APP_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,31}", re.ASCII)
+_APP_HOST: Final = re.compile(r"[a-z0-9._-]{1,255}", re.ASCII | re.IGNORECASE)
 
 
 def is_host(text: str) -> bool:
@@ -96,7 +102,7 @@ def is_host(text: str) -> bool:
 
 
 def is_origin(text: str) -> bool:
-    """Whether this is the origin of a page, such as https://example.com."""
+    """Whether this is the origin of a page or app, such as https://example.com or capacitor://localhost."""
     return _origin(text) is not None
 
 
@@ -105,14 +111,18 @@ _NULL: Final[Origin] = ("null", "", 0)
 
 
 def _origin(text: str) -> Origin | None:
-    """Scheme, host and port of an origin (RFC 6454, section 4); None for what is none."""
+    """Scheme, host and port of an origin (RFC 6454, section 4); None for what is not one."""
     if text == "null":
         return _NULL
     scheme, separator, host = text.partition("://")
     scheme = scheme.lower()
-    if not separator or scheme not in _DEFAULT_PORTS or not is_host(host):
+    if not separator:
         return None
-    return (scheme, *_split(host, _DEFAULT_PORTS[scheme]))
+    if scheme in _DEFAULT_PORTS:
+        return (scheme, *_split(host, _DEFAULT_PORTS[scheme])) if is_host(host) else None
+    # Apps and browser extensions have schemes of their own, and names of files need no host.
+    is_app = _APP_SCHEME.fullmatch(scheme) and (_APP_HOST.fullmatch(host) or (scheme, host) == ("file", ""))
+    return (scheme, host.lower(), 0) if is_app else None
 
 
 def _split(host: str, default_port: int) -> tuple[str, int]:

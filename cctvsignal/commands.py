@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import secrets
 import sqlite3
 import sys
 import tempfile
@@ -66,7 +67,7 @@ def _add_token(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="how long it is good: 30m, 8h, 90d (default: 8h)",
     )
-    parser.add_argument("--subject", type=_name, help="who its holder is (default: the role)")
+    parser.add_argument("--subject", type=_name, help="who its holder is (default: role and random digits)")
     parser.add_argument("--id", type=_name, help="a name for this token alone, to revoke it by (claim jti)")
     parser.add_argument("--audience", help="the claim aud, for a server with --auth-audience")
     parser.add_argument("--issuer", help="the claim iss, for a server with --auth-issuer")
@@ -76,9 +77,11 @@ def _add_token(parser: argparse.ArgumentParser) -> None:
 def _token(options: argparse.Namespace) -> None:
     if not options.room and options.role != "admin":
         raise CannotDo("--room is missing: a token is for some rooms; --room '*' is for all of them")
+    # One for each token: limits and revocation go by it.
+    subject = options.subject or f"{options.role}-{secrets.token_hex(8)}"
     token = auth.mint(
         _signing_key(options.auth_keys),
-        subject=options.subject or options.role,
+        subject=subject,
         role=options.role,
         rooms=options.room or ["*"],
         cameras=options.camera,
@@ -88,6 +91,9 @@ def _token(options: argparse.Namespace) -> None:
         token_id=options.id,
     )
     print(token)
+    if not options.subject and sys.stderr.isatty():
+        text = f"The subject is {subject}. To revoke it: a line 'sub {subject}' in the --auth-revoked file."
+        print(text, file=sys.stderr)
 
 
 def _signing_key(path: Path | None) -> keys.Key:
@@ -99,12 +105,12 @@ def _signing_key(path: Path | None) -> keys.Key:
             raise CannotDo(f"{found} cannot be read: {error.strerror}") from None
         except ValueError as error:
             raise CannotDo(f"{found}: {error}") from None
-    secrets = from_environment("auth-secret")
-    if secrets is None:
+    in_environment = from_environment("auth-secret")
+    if in_environment is None:
         text = "there is no key to sign with: see cctvsignal keygen, and name its file by --auth-keys"
         raise CannotDo(text)
     try:
-        return keys.from_secrets(secrets)[0]
+        return keys.from_secrets(in_environment)[0]
     except ValueError as error:
         raise CannotDo(f"CCTVSIGNAL_AUTH_SECRET: {error}") from None
 

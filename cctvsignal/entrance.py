@@ -18,6 +18,7 @@ from .timers import Clock
 CLOSE_BUSY: Final = 1013
 FORBIDDEN: Final = 403
 UNAVAILABLE: Final = 503
+ORIGIN_REFUSED: Final = "pages of this origin may not connect: see --allow-origin"
 QUIET_SECONDS: Final = 60.0
 """Between two lines of the log about those who are not let in for one kind of reason."""
 
@@ -85,17 +86,21 @@ class Entrance:
         lower case.
         """
         address = self._proxies.client(peer, headers.get("x-forwarded-for"))
-        trusted = self._proxies.trusts(peer)
-        if trusted:
-            secure = secure or headers.get("x-forwarded-proto", "").strip().lower() == "https"
-        if not self._origins.admits(headers.get("origin"), headers.get("host"), secure):
-            text = "pages of this origin may not connect: see --allow-origin"
-            raise self._turned(address, FORBIDDEN, text)
-        if trusted and not self._proxies.trusts(address):
+        if not self.admits_origin(headers.get("origin"), peer, secure, headers):
+            raise self._turned(address, FORBIDDEN, ORIGIN_REFUSED)
+        if self._proxies.trusts(peer) and not self._proxies.trusts(address):
             try:
                 self._gate.comes_from(connection, address)
             except TooMany as error:
                 raise self._turned(address, UNAVAILABLE, str(error), error.retry_after) from None
+
+    def admits_origin(
+        self, origin: str | None, peer: str, secure: bool, headers: Mapping[str, str]
+    ) -> bool:
+        """Whether a page of this origin may connect; the rest as for `check`."""
+        if self._proxies.trusts(peer):
+            secure = secure or headers.get("x-forwarded-proto", "").strip().lower() == "https"
+        return self._origins.admits(origin, headers.get("host"), secure)
 
     def identify(
         self,

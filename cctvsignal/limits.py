@@ -6,6 +6,7 @@ for every message.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -47,7 +48,7 @@ class Limits:
     message_bytes: Rate = UNLIMITED
     """Bytes of messages of one connection."""
     joins: Rate = UNLIMITED
-    """Messages `join`, `leave` and `auth` of one identity, or of one address where there are none."""
+    """Messages `join`, `leave` and `auth` of one identity at one address."""
     connects: Rate = UNLIMITED
     """New connections of one address."""
     connections_per_address: int = 0
@@ -90,14 +91,14 @@ class Buckets:
     """One bucket for each of many keys; full ones are forgotten."""
 
     def __init__(self) -> None:
-        self._buckets: dict[str, Bucket] = {}
+        self._buckets: dict[Hashable, Bucket] = {}
         self._sweep_at = 1024
 
-    def take(self, key: str, rate: Rate, now: float) -> float:
+    def take(self, key: Hashable, rate: Rate, now: float) -> float:
         """As `Bucket.take`, for one of the bucket of this key."""
         return self.get(key, now).take(rate, 1, now)
 
-    def get(self, key: str, now: float) -> Bucket:
+    def get(self, key: Hashable, now: float) -> Bucket:
         """The bucket of this key."""
         bucket = self._buckets.get(key)
         if bucket is None:
@@ -124,10 +125,12 @@ class Meter:
         self._bytes = Bucket()
         self._refused = 0
 
-    def message(self, message: AnyClientMessage | None, size: int, who: str, now: float) -> float:
+    def message(
+        self, message: AnyClientMessage | None, size: int, subject: str, address: str, now: float
+    ) -> float:
         """Count a message (None: one that is no message), and return how many seconds it comes too early.
 
-        `size` is in bytes, `who` is the identity or address whose message this is.
+        `size` is in bytes; `subject` (empty without a token) and `address` say whose message this is.
         """
         limits, joins = self._limits, None
         kind = type(message)
@@ -136,7 +139,7 @@ class Meter:
         else:
             own, rate = self._messages, limits.messages
             if kind in _JOINING:
-                joins = self._joins.get(who, now)
+                joins = self._joins.get((subject, address), now)
         # All are looked at before anything is taken: whoever waits as long as it is told gets through.
         own_at = own.after(rate, 1, now)
         bytes_at = self._bytes.after(limits.message_bytes, size, now)

@@ -9,7 +9,8 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from .addresses import is_host
-from .site import METHODS, plain_text
+from .pages import plain_text
+from .site import METHODS
 
 
 class ToHttps(Resource):

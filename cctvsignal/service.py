@@ -61,6 +61,8 @@ class Listener(Service):
         self._is_secure = certificate is not None or description.startswith("ssl:")
         self._factory = factory if certificate is None else TLSMemoryBIOFactory(certificate, False, factory)
         self.port: IListeningPort | None = None
+        self._listening: defer.Deferred[None] | None = None
+        """What is under way, where an endpoint takes its time."""
 
     def privilegedStartService(self) -> None:
         super().privilegedStartService()
@@ -73,17 +75,27 @@ class Listener(Service):
 
     def stopService(self) -> defer.Deferred[None] | None:
         super().stopService()
+        if self._listening is not None:
+            self._listening.cancel()
         port, self.port = self.port, None
         return None if port is None else port.stopListening()
 
     def _listen(self) -> None:
-        failures: list[Exception] = []
+        problems: list[str] = []
         listening = defer.maybeDeferred(self._endpoint.listen, self._factory)
-        listening.addCallbacks(self._opened, lambda failure: failures.append(failure.value))
-        if failures:
-            error = failures[0]
-            reason = getattr(error, "socketError", error)
-            raise CannotStart(f"cctvsignal: cannot listen on {self._description}: {reason}") from None
+        self._listening = listening.addCallbacks(
+            self._opened, lambda failure: problems.append(_reason(failure.value))
+        )
+        if problems:
+            raise CannotStart(f"cctvsignal: cannot listen on {self._description}: {problems[0]}")
+        self._listening.addCallback(lambda _: self._settled(problems))
+
+    def _settled(self, problems: list[str]) -> None:
+        self._listening = None
+        if problems and self.running:
+            # Too late to refuse the start, and other endpoints may do.
+            text = "cannot listen on {endpoint}: {problem}; mend it and restart the server"
+            self.log.error(text, endpoint=self._description, problem=problems[0])
 
     def _opened(self, port: IListeningPort) -> None:
         self.port = port
@@ -182,6 +194,10 @@ def _use_monotonic_time(reactor: Any) -> None:
     # reactor that runs already is a host program's, and has timers that were set by its own clock.
     if not reactor.running:
         reactor.seconds = time.monotonic
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "socketError", error)) or type(error).__name__
 
 
 def _url(scheme: str, port: IListeningPort) -> str:

@@ -142,7 +142,9 @@ def _network(text: str) -> addresses.Network:
 
 def _origin(text: str) -> str:
     if text not in ("*", "null") and not addresses.is_origin(text):
-        raise ValueError("an origin is such as https://cameras.example.com, or null, or * for all")
+        raise ValueError(
+            "an origin is such as https://cameras.example.com or file://, or null, or * for all"
+        )
     return text
 
 
@@ -241,7 +243,8 @@ SETTINGS: Final = (
         "allow-origin",
         "",
         _each(_origin),
-        "The origin of pages, beside the server's own, that may use it from browsers; * for all.",
+        "The origin of pages, beside the server's own, or of apps (file://, capacitor://localhost) that "
+        "may connect; * for all.",
         kind="repeatable",
     ),
     # How media find their way.
@@ -293,7 +296,7 @@ SETTINGS: Final = (
     Setting("limit-messages", "50/500", _rate, "Messages of one connection, a second and at once."),
     Setting("limit-candidates", "200/2000", _rate, "ICE candidates of one connection."),
     Setting("limit-bytes", "524288/4194304", _rate, "Bytes of messages of one connection."),
-    Setting("limit-joins", "10/200", _rate, "Joining and leaving rooms, of one identity or address."),
+    Setting("limit-joins", "10/200", _rate, "Joining and leaving rooms, of one identity at one address."),
     Setting("limit-connects", "50/500", _rate, "New connections from one address (IPv6: one /64)."),
     Setting("max-connections-per-address", "1000", _count, "Open connections from one address."),
     Setting("max-connections", "20000", _count, "Open connections in all; never more than open files."),

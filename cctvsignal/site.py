@@ -5,40 +5,35 @@ Upgrades are recognised before Klein sees them: its routing would cost a third o
 
 from __future__ import annotations
 
-import encodings.idna  # noqa: F401 - werkzeug imports it when it needs it, and there may be no file left then.
-import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, cast
 
-from klein import Klein
-from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorTime, ITransport
 from twisted.python.failure import Failure
 from twisted.web import http
-from twisted.web.iweb import IRequest
-from twisted.web.resource import IResource, Resource
+from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
-from twisted.web.static import File
 from zope.interface import implementer
 
 from .addresses import Origins
-from .entrance import Entrance, Turned, bearer, host_of, is_secure
+from .entrance import Entrance, Turned, host_of, is_secure
+from .pages import IceServers, WebApp, headers_of, plain_text
 from .timers import Deadlines
 
-WEBSOCKET_PATHS: Final = (b"/", b"/ws")
+WEBSOCKET_PATHS: Final = (b"/", b"/ws", b"/ws/")
 API_PATHS: Final = (b"/health", b"/api/ice-servers")
 """What pages of other origins may read, if the owner lets them."""
 METHODS: Final = (b"GET", b"HEAD")
-UPGRADE_REQUIRED: Final = 426
 LEAVING_SECONDS: Final = 2.0
 """How long a connection that was refused may take to go."""
 MAX_LEAVING: Final = 32
 """So many at a time, who have no place any more, are told why by TLS."""
+_ABSOLUTE_FORM: Final = re.compile(rb"https?://([^/?#]*)([^#]*)", re.IGNORECASE)
 MAX_BODY_BYTES: Final = 4096
 """Nothing is uploaded to this server."""
 SECURITY_HEADERS: Final = {
@@ -51,126 +46,6 @@ SECURITY_HEADERS: Final = {
     b"Permissions-Policy": b"camera=(self), microphone=(self), display-capture=(self), geolocation=()",
     b"Cross-Origin-Opener-Policy": b"same-origin",
 }
-
-
-IceServers = Callable[[str | None, str | None], Deferred[tuple[int, Mapping[str, object]]]]
-
-
-class WebApp:
-    """What a browser can GET. `ice_servers` gets the token and the client id of a request, if any."""
-
-    app = Klein()
-    # A redirect to the "right" number of slashes would name whatever host the request names.
-    app.url_map.merge_slashes = False
-
-    def __init__(
-        self,
-        health: Callable[[], Mapping[str, object]],
-        ice_servers: IceServers,
-        web_dir: Path,
-        client_dir: Path,
-    ) -> None:
-        self._health = health
-        self._ice_servers = ice_servers
-        self._web = StaticFile(str(web_dir))
-        self._client = StaticFile(str(client_dir))
-
-    @app.route("/health")
-    def health(self, request: IRequest) -> bytes:
-        """Whether the server is well, as JSON (docs/protocol.md, section 1)."""
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return as_json(request, http.OK, {"status": "OK", "timestamp": now, **self._health()})
-
-    @app.route("/api/ice-servers")
-    async def ice_servers(self, request: Request) -> bytes:
-        """The STUN and TURN servers for a client, as JSON (docs/protocol.md, section 2.1)."""
-        token = bearer((request.getHeader(b"Authorization") or b"").decode("utf-8", "replace"))
-        client_id = request.args.get(b"clientId", [b""])[0].decode("utf-8", "replace")
-        status, found = await self._ice_servers(token, client_id or None)
-        if status == http.UNAUTHORIZED:
-            request.setHeader(b"WWW-Authenticate", b"Bearer")
-        return as_json(request, status, found)
-
-    @app.route("/ws")
-    def websocket_only(self, request: IRequest) -> bytes:
-        """The WebSocket, asked for without an upgrade (RFC 9110, section 15.5.22)."""
-        request.setHeader(b"Upgrade", b"websocket")
-        return plain_text(
-            request, UPGRADE_REQUIRED, "Upgrade Required: this address is for WebSocket clients"
-        )
-
-    @app.route("/client/", branch=True)
-    def client(self, request: IRequest) -> IResource:
-        """The JavaScript client."""
-        return self._client
-
-    @app.route("/", branch=True)
-    def web(self, request: IRequest) -> IResource:
-        """The web app."""
-        return self._web
-
-
-def plain_text(request: IRequest, status: int, text: str) -> bytes:
-    """Answer with a line for people, which begins with the name of the status."""
-    body = f"{status} {text}\n".encode()
-    request.setResponseCode(status, text.partition(":")[0].encode())
-    request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
-    request.setHeader(b"Content-Length", b"%d" % len(body))
-    return body
-
-
-def as_json(request: IRequest, status: int, found: Mapping[str, object]) -> bytes:
-    """Answer with JSON that nobody may keep."""
-    body = json.dumps(found).encode()
-    request.setResponseCode(status)
-    request.setHeader(b"Content-Type", b"application/json")
-    request.setHeader(b"Cache-Control", b"no-store")
-    request.setHeader(b"Content-Length", b"%d" % len(body))
-    return body
-
-
-class NotFound(Resource):
-    """The answer for what is not there."""
-
-    isLeaf = True
-
-    def render(self, request: IRequest) -> bytes:
-        return plain_text(request, http.NOT_FOUND, "Not Found")
-
-
-class StaticFile(File):
-    """Files of one directory and below: no listings, no hidden files, no redirects."""
-
-    childNotFound = NotFound()  # type: ignore[assignment]
-    contentTypes = {  # noqa: RUF012
-        ".css": "text/css; charset=utf-8",
-        ".html": "text/html; charset=utf-8",
-        ".js": "text/javascript; charset=utf-8",
-        ".json": "application/json",
-        ".png": "image/png",
-        ".svg": "image/svg+xml",
-        ".webmanifest": "application/manifest+json",
-    }
-
-    def directoryListing(self) -> IResource:
-        return self.childNotFound
-
-    def getChild(self, path: bytes, request: Request) -> IResource:
-        if path.startswith(b".") or b"\0" in path:
-            return self.childNotFound
-        return cast(IResource, super().getChild(path, request))
-
-    def render_GET(self, request: Request) -> bytes | int:
-        if not self.isfile():
-            return self.childNotFound.render(request)
-        # Pages and modules belong together: ask every time, and have it cost nothing.
-        request.setHeader(b"Cache-Control", b"no-cache")
-        tag = f'"{int(self.getModificationTime() * 1000):x}-{self.getsize():x}"'
-        if request.setETag(tag.encode()) is http.CACHED:
-            return b""
-        return cast("bytes | int", super().render_GET(request))
-
-    render_HEAD = render_GET
 
 
 @implementer(IResource)
@@ -189,7 +64,8 @@ class Root:
         self._server = server.encode()
 
     def render(self, request: Request) -> bytes | int:
-        if request.path in WEBSOCKET_PATHS and request.getHeader(b"Upgrade") is not None:
+        is_upgrade = request.method == b"GET" and request.getHeader(b"Upgrade") is not None
+        if is_upgrade and request.path in WEBSOCKET_PATHS:
             return self._upgrade(request)
         request.setHeader(b"Server", self._server)
         for name, value in SECURITY_HEADERS.items():
@@ -204,12 +80,7 @@ class Root:
     def _upgrade(self, request: Request) -> bytes | int:
         channel = cast(Channel, request.channel)
         transport = cast(ITransport, channel.transport)
-        names = (b"host", b"origin", b"x-forwarded-for", b"x-forwarded-proto")
-        # A header that is there twice is one with both values (RFC 9110, section 5.3).
-        raw = {name: request.requestHeaders.getRawHeaders(name) for name in names}
-        headers = {
-            name.decode(): b",".join(values).decode("latin-1") for name, values in raw.items() if values
-        }
+        headers = headers_of(request)
         refusal, channel.refusal = channel.refusal, None
         try:
             if refusal is not None:
@@ -259,6 +130,15 @@ class HostlessRequest(Request):
 
     def getRequestHostname(self) -> bytes:
         return b"localhost"
+
+    def process(self) -> None:
+        # A request that a proxy may send in absolute form is the same (RFC 9112, section 3.2.2).
+        if absolute := _ABSOLUTE_FORM.fullmatch(self.uri):
+            host, rest = absolute.groups()
+            self.requestHeaders.setRawHeaders(b"Host", [host])
+            self.uri = rest if rest.startswith(b"/") else b"/" + rest
+            self.path = self.uri.partition(b"?")[0]
+        super().process()
 
 
 class Channel(http.HTTPChannel):
@@ -390,5 +270,10 @@ def make_root(
     """Everything on the server's port. `websocket` takes over the connection of an upgrade request;
     `server` is what the Server header says.
     """
-    web = WebApp(health, ice_servers, web_dir, client_dir).app.resource()
+
+    def admits(request: Request, origin: str) -> bool:
+        transport = cast(ITransport, request.transport)
+        return entrance.admits_origin(origin, host_of(transport), is_secure(transport), headers_of(request))
+
+    web = WebApp(health, ice_servers, admits, web_dir, client_dir).app.resource()
     return Root(websocket, web, server, origins, entrance)

@@ -250,7 +250,7 @@ class SignalingProtocol(WebSocketServerProtocol):
     def _may_go_on(self, client: Client, message: AnyClientMessage | None, size: int) -> bool:
         """Whether a message does not come too soon; if it does, its sender hears of it or is closed."""
         now = self.factory.reactor.seconds()
-        wait = self._meter.message(message, size, client.identity.subject or self._neighbourhood, now)
+        wait = self._meter.message(message, size, client.identity.subject, self._neighbourhood, now)
         if not wait:
             return True
         if self._meter.is_out_of_patience:

@@ -135,7 +135,7 @@ def test_unknown_paths_are_not_found_and_never_redirected(shared_server: Server,
     assert response.getheader("Location") is None
 
 
-@pytest.mark.parametrize("path", ["/", "/health", "/ws", "/camera.html", "/client/index.js"])
+@pytest.mark.parametrize("path", ["/", "/health", "/ws", "/ws/", "/camera.html", "/client/index.js"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
 def test_wrong_methods_are_not_allowed(shared_server: Server, path: str, method: str) -> None:
     response, body = request(shared_server, path, method=method, headers={"Content-Length": "0"})
@@ -156,6 +156,100 @@ def test_the_websocket_path_asks_for_an_upgrade(shared_server: Server) -> None:
     assert (response.status, response.reason) == (426, "Upgrade Required")
     assert response.getheader("Upgrade") == "websocket"
     assert b"WebSocket" in body
+
+
+UPGRADE = (
+    b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
+
+def head_of_answer(running: Server, data: bytes) -> bytes:
+    """Send bytes on a new connection; the head of what is answered."""
+    with socket.create_connection(("127.0.0.1", running.port), timeout=10) as connection:
+        connection.sendall(data)
+        received = b""
+        while b"\r\n\r\n" not in received:
+            chunk = connection.recv(65536)
+            assert chunk, received
+            received += chunk
+    return received.partition(b"\r\n\r\n")[0]
+
+
+@pytest.mark.parametrize("path", ["/", "/ws", "/ws/", "/?a=b", "/ws/?token="])
+@pytest.mark.parametrize("form", ["", "http://cameras.example", "HTTPS://cameras.example:8443"])
+def test_a_websocket_is_opened_by_a_path_or_a_whole_url(
+    shared_server: Server, form: str, path: str
+) -> None:
+    request_line = f"GET {form}{path} HTTP/1.1\r\nHost: cameras.example\r\n".encode()
+    answer = head_of_answer(shared_server, request_line + UPGRADE + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 101 "), answer
+    assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in answer
+
+
+def test_the_host_of_a_whole_url_counts_and_not_the_header(shared_server: Server) -> None:
+    for host, status in ((b"cameras.example", b"101"), (b"other.example", b"403")):
+        line = b"GET http://" + host + b"/ws HTTP/1.1\r\nHost: cameras.example\r\n"
+        data = line + b"Origin: http://cameras.example\r\n" + UPGRADE + b"\r\n"
+        assert head_of_answer(shared_server, data).split(b" ")[1] == status
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("http://a/health", b"200"),
+        ("http://a", b"200"),
+        ("http://a?b", b"200"),
+        ("http://a/camera.html?room=b", b"200"),
+        ("http://a/nothing-here", b"404"),
+        ("http://a/../pyproject.toml", b"404"),
+        ("http://a/ws", b"426"),
+        ("ftp://a/health", b"404"),
+    ],
+)
+def test_a_page_is_asked_for_by_a_whole_url(shared_server: Server, target: str, status: bytes) -> None:
+    data = f"GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
+    assert raw_exchange(shared_server, data).split(b" ")[1] == status
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/", 200),
+        ("/camera.html", 200),
+        ("/client/index.js", 200),
+        ("/health", 200),
+        ("/ws", 426),
+        ("/ws/", 426),
+        ("/api/ice-servers", 401),
+        ("/nothing-here", 404),
+        ("/client/", 404),
+    ],
+)
+def test_head_is_answered_like_get_without_the_body(shared_server: Server, path: str, status: int) -> None:
+    """RFC 9110, section 9.3.2: also where it asks for an upgrade, which only GET can."""
+    got, content = request(shared_server, path)
+    assert got.status == status
+    for more in ({}, {"Upgrade": "websocket", "Connection": "Upgrade"}):
+        head, nothing = request(shared_server, path, "HEAD", more)
+        assert (head.status, nothing) == (status, b"")
+        for name in (
+            "Content-Type",
+            "Content-Length",
+            "ETag",
+            "WWW-Authenticate",
+            "X-Content-Type-Options",
+        ):
+            if name != "Content-Length" or path != "/health":
+                assert head.getheader(name) == got.getheader(name), name
+    assert len(content) == int(got.getheader("Content-Length") or -1)
+
+
+def test_no_ranges_are_served(shared_server: Server) -> None:
+    for ranges in ("bytes=0-0", "bytes=0-,0-,0-,0-", "bytes=-5"):
+        response, body = request(shared_server, "/client/index.js", headers={"Range": ranges})
+        assert response.status == 200
+        assert len(body) == int(response.getheader("Content-Length") or 0)
 
 
 def test_an_upgrade_of_another_path_is_refused(shared_server: Server) -> None:

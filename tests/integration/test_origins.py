@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -168,6 +169,31 @@ def test_null_and_all_origins_may_be_listed() -> None:
     with server("--allow-origin=*") as running:
         for origin in ("null", "https://evil.example"):
             assert upgrade(running, origin) == 101
+
+
+@pytest.mark.parametrize("origin", ["file://", "capacitor://localhost", "app://."])
+def test_an_app_may_connect_where_its_origin_is_listed(origin: str, listing: Server) -> None:
+    assert upgrade(listing, origin) == 403
+    with server(f"--allow-origin={origin}") as running:
+        assert upgrade(running, origin) == 101
+        assert upgrade(running, "tauri://localhost") == 403
+
+
+@pytest.mark.parametrize("path", ["/ws", "/ws/"])
+def test_a_page_that_names_its_origin_learns_whether_it_is_refused(listing: Server, path: str) -> None:
+    host = f"127.0.0.1:{listing.port}"
+    for origin, status in (
+        (f"http://{host}", 426),
+        (f"https://{host}", 426),
+        (LISTED[0], 426),
+        ("http://127.0.0.1", 403),
+        ("https://evil.example", 403),
+        ("null", 403),
+        ("", 403),
+    ):
+        response, body = request(listing, f"{path}?origin={quote(origin, safe='')}")
+        assert response.status == status, origin
+        assert (b"--allow-origin" in body) == (status == 403)
 
 
 # --- what may be read

@@ -186,7 +186,9 @@ async def test_a_token_of_few_words_is_for_eight_hours_and_all_cameras() -> None
         claims = claims_of(text)
         assert claims.pop("exp") - claims.pop("iat") == 8 * 3600
         role = more.partition("=")[2]
-        assert claims == {"sub": role, "role": role, "rooms": rooms or ["hall"]}
+        # Each token has a subject of its own, by which it is limited and can be revoked.
+        assert re.fullmatch(rf"{role}-[0-9a-f]{{16}}", claims.pop("sub"))
+        assert claims == {"role": role, "rooms": rooms or ["hall"]}
         # The first secret signs, and its name is said.
         assert jwt.get_unverified_header(text)["kid"] == "new"
     with server(f"--auth-secret=new:{NEW_SECRET} old:{SECRET}") as running:

@@ -246,6 +246,42 @@ def test_null_is_admitted_where_it_is_listed_and_only_there() -> None:
     assert not admits("NULL", "example.com", "null")
 
 
+APPS = [
+    "file://",
+    "app://.",
+    "capacitor://localhost",
+    "tauri://localhost",
+    "chrome-extension://abcdefghijklmnop",
+]
+
+
+@pytest.mark.parametrize("origin", APPS)
+def test_apps_extensions_and_files_are_admitted_where_they_are_listed_and_only_there(origin: str) -> None:
+    assert is_origin(origin)
+    assert admits(origin, "example.com", origin, secure=True)
+    assert admits(origin.upper(), "example.com", origin)
+    host = origin.partition("://")[2]
+    assert not admits(origin, host or None)
+    for other in (*APPS, "https://localhost", "null", f"{origin}x", origin[1:], f"{origin}/"):
+        assert other == origin or not admits(origin, "example.com", other)
+
+
+def test_what_is_not_an_origin_cannot_be_listed() -> None:
+    for text in (
+        "",
+        "file:",
+        "file:///",
+        "file:///home",
+        "app:",
+        "app://",
+        "://x",
+        "1a://x",
+        "a b://x",
+        "app://a b",
+    ):
+        assert not is_origin(text), text
+
+
 def test_a_star_is_all_origins() -> None:
     for origin in ("https://evil.com", "null", "http://[", "", "file://"):
         assert admits(origin, "example.com", "*", secure=True)

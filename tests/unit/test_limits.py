@@ -32,7 +32,7 @@ def meter(limits: Limits, joins: Buckets | None = None) -> Meter:
 
 def passed(meter: Meter, message: AnyClientMessage | None, most: int, now: float = NOW) -> int:
     """How many of so many messages at once are let through."""
-    return sum(not meter.message(message, 10, "me", now) for _ in range(most))
+    return sum(not meter.message(message, 10, "me", "here", now) for _ in range(most))
 
 
 def test_a_burst_passes_at_once_and_then_as_many_as_the_rate_says() -> None:
@@ -145,27 +145,28 @@ def test_what_is_no_message_counts_as_one() -> None:
 def test_pings_and_pongs_count_as_messages() -> None:
     one = meter(Limits(messages=Rate(1, 10)))
     assert [one.control_frame(NOW) for _ in range(11)] == [False] * 10 + [True]
-    assert one.message(PING, 10, "me", NOW) > 0
+    assert one.message(PING, 10, "me", "here", NOW) > 0
 
 
 def test_bytes_are_counted_for_every_message() -> None:
     one = meter(Limits(message_bytes=Rate(100, 1000)))
-    assert one.message(CANDIDATE, 600, "me", NOW) == 0
-    assert one.message(OFFER, 600, "me", NOW) == pytest.approx(2)
-    assert one.message(None, 400, "me", NOW) == 0
-    assert one.message(OFFER, 600, "me", NOW + 6) == 0
+    assert one.message(CANDIDATE, 600, "me", "here", NOW) == 0
+    assert one.message(OFFER, 600, "me", "here", NOW) == pytest.approx(2)
+    assert one.message(None, 400, "me", "here", NOW) == 0
+    assert one.message(OFFER, 600, "me", "here", NOW + 6) == 0
 
 
 def test_joins_are_shared_by_all_connections_of_one_identity() -> None:
     limits, joins = Limits(joins=Rate(1, 3)), Buckets()
     one, other = meter(limits, joins), meter(limits, joins)
-    assert one.message(JOIN, 10, "me", NOW) == 0
-    assert other.message(LEAVE, 10, "me", NOW) == 0
-    assert one.message(AUTH, 10, "me", NOW) == 0
-    assert other.message(JOIN, 10, "me", NOW) == pytest.approx(1)
-    assert other.message(JOIN, 10, "somebody else", NOW) == 0
+    assert one.message(JOIN, 10, "me", "here", NOW) == 0
+    assert other.message(LEAVE, 10, "me", "here", NOW) == 0
+    assert one.message(AUTH, 10, "me", "here", NOW) == 0
+    assert other.message(JOIN, 10, "me", "here", NOW) == pytest.approx(1)
+    assert other.message(JOIN, 10, "somebody else", "here", NOW) == 0
+    assert other.message(JOIN, 10, "me", "elsewhere", NOW) == 0
     # Nothing else is a join.
-    assert other.message(OFFER, 10, "me", NOW) == 0
+    assert other.message(OFFER, 10, "me", "here", NOW) == 0
 
 
 def test_the_messages_of_one_connection_are_not_those_of_another() -> None:
@@ -203,7 +204,7 @@ def test_whoever_waits_as_long_as_it_is_told_is_let_through(
 ) -> None:
     one, now = meter(Limits(messages, messages, message_bytes, joins)), NOW
     for message, size in sent:
-        wait = one.message(message, size, "me", now)
+        wait = one.message(message, size, "me", "here", now)
         if wait:
             now += wait
-            assert one.message(message, size, "me", now) == 0
+            assert one.message(message, size, "me", "here", now) == 0

@@ -75,9 +75,10 @@ MAY_IMPORT = {
         *("sending", "timers"),
     },
     "reactor": set(),
-    "site": {"addresses", "entrance", "timers"},
+    "pages": {"entrance"},
+    "site": {"addresses", "entrance", "pages", "timers"},
     "opening": {"entrance", "site", "upgrade", "websocket"},
-    "redirect": {"addresses", "site"},
+    "redirect": {"addresses", "pages", "site"},
     "settings": {"addresses", "auth", "ice", "keys", "limits", "logs"},
     "options": {"limits", "settings"},
     "assembly": {
