@@ -8,7 +8,7 @@ from typing import Final
 
 from .messages import Join
 from .registry import Client
-from .timers import Clock, Timer
+from .timers import Clock, Deadlines
 
 PROBE_SECONDS: Final = 2.0
 """How long the holder of a camera id has to answer when another camera claims it."""
@@ -18,7 +18,6 @@ PROBE_SECONDS: Final = 2.0
 class _Contest:
     """Cameras that claim an id whose holder is being probed."""
 
-    timer: Timer
     claims: dict[Client, Join] = field(default_factory=dict)
 
 
@@ -32,8 +31,8 @@ class Contests:
     def __init__(
         self, clock: Clock, replace: Callable[[Client], None], withdrawn: Callable[[Client, Join], None]
     ) -> None:
-        self._clock = clock
-        self._replace = replace
+        self._probes = Deadlines(clock, PROBE_SECONDS, replace)
+        """Holders that have been asked for a sign of life."""
         self._withdrawn = withdrawn
         self._contests: dict[Client, _Contest] = {}
         """By the holder of the camera id."""
@@ -47,8 +46,8 @@ class Contests:
             self.withdraw(client)
         contest = self._contests.get(holder)
         if contest is None:
-            timer = self._clock.callLater(PROBE_SECONDS, self._replace, holder)
-            contest = self._contests[holder] = _Contest(timer)
+            contest = self._contests[holder] = _Contest()
+            self._probes.start(holder)
             holder.peer.ping()
         if client in contest.claims:
             self._withdrawn(client, contest.claims[client])
@@ -77,8 +76,7 @@ class Contests:
         contest = self._contests.pop(holder, None)
         if contest is None:
             return ()
-        if contest.timer.active():
-            contest.timer.cancel()
+        self._probes.stop(holder)
         for claimant in contest.claims:
             del self._claims[claimant]
         return contest.claims.items()

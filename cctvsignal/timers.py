@@ -11,6 +11,11 @@ LONGEST_SECONDS: Final = 86_400.0
 """No timer is set for longer: who waits longer is asked again."""
 
 
+LATE_SECONDS: Final = 0.5
+"""A timer that is called so much too late waits for one more turn of the reactor, which reads what has come
+meanwhile: what a client has sent is not missing because the server was busy."""
+
+
 class Timer(Protocol):
     """A call that is going to be made."""
 
@@ -43,13 +48,19 @@ class Timers:
         if delay > LONGEST_SECONDS:
             self._timers[key] = self._clock.callLater(LONGEST_SECONDS, self.set, key, at, call, *args)
         else:
-            self._timers[key] = self._clock.callLater(delay, self._fire, key, call, *args)
+            self._timers[key] = self._clock.callLater(delay, self._due, key, at, call, *args)
 
     def cancel(self, key: Hashable) -> None:
         """Call nothing for this key, if anything was set."""
         timer = self._timers.pop(key, None)
         if timer is not None and timer.active():
             timer.cancel()
+
+    def _due(self, key: Hashable, at: float, call: Callable[..., Any], *args: object) -> None:
+        if self._clock.seconds() - at > LATE_SECONDS:
+            self._timers[key] = self._clock.callLater(0, self._fire, key, call, *args)
+        else:
+            self._fire(key, call, *args)
 
     def _fire(self, key: Hashable, call: Callable[..., Any], *args: object) -> None:
         del self._timers[key]
@@ -77,9 +88,10 @@ class Deadlines(Generic[K]):
     def start(self, key: K) -> None:
         """Call for this key when its time is over, which starts anew if it was started before."""
         self._due.pop(key, None)
-        self._due[key] = self._clock.seconds() + self._seconds
+        now = self._clock.seconds()
+        self._due[key] = now + self._seconds
         if self._timer is None:
-            self._timer = self._clock.callLater(self._seconds, self._look)
+            self._wait(self._seconds, now)
 
     def stop(self, key: K) -> bool:
         """Do not call for this key; whether it had been started."""
@@ -100,8 +112,14 @@ class Deadlines(Generic[K]):
         """The key that is due first; there must be one."""
         return next(iter(self._due))
 
-    def _look(self) -> None:
+    def _wait(self, seconds: float, now: float) -> None:
+        self._timer = self._clock.callLater(seconds, self._look, now + seconds)
+
+    def _look(self, at: float) -> None:
         now = self._clock.seconds()
+        if now - at > LATE_SECONDS:
+            self._wait(0, now)
+            return
         try:
             while self._due:
                 key, due = next(iter(self._due.items()))
@@ -112,5 +130,4 @@ class Deadlines(Generic[K]):
         finally:
             self._timer = None
             if self._due:
-                wait = max(self._slack, next(iter(self._due.values())) - now)
-                self._timer = self._clock.callLater(wait, self._look)
+                self._wait(max(self._slack, next(iter(self._due.values())) - now), now)

@@ -26,18 +26,20 @@ from .addresses import key_of
 from .answers import error as error_answer
 from .entrance import Entrance, Visitor, host_of
 from .frames import PING, TEXT, take_plain, text_frame
+from .heartbeat import Heartbeat
 from .hub import Hub
 from .light import forget_handshake, lighten
 from .limits import Buckets, Limits, Meter
 from .messages import AnyClientMessage, ProtocolError, decode, encode
 from .registry import Client
 from .sending import Outbox, Sender
-from .timers import Deadlines
 
 MAX_FRAGMENTS: Final = 64
 """Fragments of one message. Empty ones would pass any limit on size for ever."""
-PING_SLACK: Final = 0.1
-"""How much later than others, in seconds, a connection may be pinged together with them."""
+TOO_LONG_FACTOR: Final = 16
+"""A message so many times as long as the longest is not read to its end."""
+TOO_LONG_SECONDS: Final = 10.0
+"""A second message that is too long within this time closes the connection."""
 DRAIN_BATCH: Final = 200
 """How many connections are told of the end in one turn of the reactor."""
 DRAIN_SECONDS: Final = 5.0
@@ -65,6 +67,10 @@ class SignalingProtocol(WebSocketServerProtocol):
     _neighbourhood = ""
     """What limits of its address go by."""
     _fragments = 0
+    _is_too_long = False
+    """Whether the message that is under way is thrown away as it comes."""
+    _too_long_at = -math.inf
+    """When the last one was."""
     openHandshakeTimeout: float
     """In seconds; Autobahn's."""
 
@@ -113,9 +119,29 @@ class SignalingProtocol(WebSocketServerProtocol):
         self._fragments += 1
         factory = self.factory
         if self.message_data_total_length > factory.longest_message:
-            self._fail(CLOSE_TOO_BIG, f"messages have at most {factory.longest_message} bytes")
-        elif 0 < factory.max_fragments < self._fragments:
+            self._throw_away()
+        if self._is_too_long:
+            self.message_data = []
+        if 0 < factory.max_fragments < self._fragments:
             self._fail(CLOSE_POLICY, f"messages have at most {factory.max_fragments} fragments")
+
+    def onMessageFrameData(self, payload: bytes) -> None:
+        if not self._is_too_long:
+            super().onMessageFrameData(payload)
+
+    def onMessageEnd(self) -> None:
+        if not self._is_too_long:
+            super().onMessageEnd()
+            return
+        self._is_too_long, self.message_data = False, []
+        client, longest = self._client, self.factory.longest_message
+        if (
+            client is not None
+            and self.state == self.STATE_OPEN
+            and self._may_go_on(client, None, int(longest))
+        ):
+            text = f"A message has at most {longest} bytes: this one was not read."
+            self.send(encode(error_answer(None, "invalidMessage", text)))
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         client = self._client
@@ -142,7 +168,7 @@ class SignalingProtocol(WebSocketServerProtocol):
         if self._meter.control_frame(self.factory.reactor.seconds()):
             self._fail(CLOSE_POLICY, "too many pongs")
         else:
-            self.factory.alive(self)
+            self.factory.heartbeat.pong(self)
             self.factory.hub.pong(self._client)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
@@ -237,6 +263,15 @@ class SignalingProtocol(WebSocketServerProtocol):
         else:
             self._client = factory.hub.connect(self, visitor.identity, visitor.address)
 
+    def _throw_away(self) -> None:
+        """The message that is under way is too long: read it without keeping it, or close."""
+        longest, now = self.factory.longest_message, self.factory.reactor.seconds()
+        is_second = not self._is_too_long and now - self._too_long_at < TOO_LONG_SECONDS
+        if is_second or self.message_data_total_length > TOO_LONG_FACTOR * longest:
+            self._fail(CLOSE_TOO_BIG, f"messages have at most {longest} bytes")
+        else:
+            self._is_too_long, self._too_long_at = True, now
+
     def _fail(self, code: int, reason: str) -> None:
         if not self.failedByMe:
             self._fail_connection(code, reason)
@@ -294,11 +329,7 @@ class SignalingFactory(WebSocketServerFactory):
         self.max_fragments = max_fragments
         self.outbox = Outbox(reactor, self.longest_message)
         self.connections: set[SignalingProtocol] = set()
-        self._ping_interval, self._ping_timeout = ping_interval, ping_timeout
-        self._pings = Deadlines(reactor, ping_interval, self._ping, PING_SLACK)
-        """When connections are pinged again."""
-        self._pongs = Deadlines(reactor, ping_timeout, SignalingProtocol.onAutoPingTimeout)
-        """Until when connections have to answer a ping."""
+        self.heartbeat = Heartbeat(reactor, ping_interval, ping_timeout)
         self._drained: defer.Deferred[None] | None = None
         self.setProtocolOptions(
             versions=[13],
@@ -329,28 +360,15 @@ class SignalingFactory(WebSocketServerFactory):
     def begun(self, connection: SignalingProtocol) -> None:
         """A connection is open."""
         self.connections.add(connection)
-        if self._ping_interval:
-            self._pings.start(connection)
-
-    def alive(self, connection: SignalingProtocol) -> None:
-        """A connection has answered a ping, if it was sent one."""
-        if self._pongs.stop(connection):
-            self._pings.start(connection)
+        self.heartbeat.start(connection)
 
     def lost(self, connection: SignalingProtocol) -> None:
         """A connection is over."""
-        self._pings.stop(connection)
-        self._pongs.stop(connection)
+        self.heartbeat.stop(connection)
         self.connections.discard(connection)
         if self._drained is not None and not self.connections:
             drained, self._drained = self._drained, None
             drained.callback(None)
-
-    def _ping(self, connection: SignalingProtocol) -> None:
-        connection.ping()
-        # Whoever sends, but never answers a ping, would live for ever: only a pong counts.
-        if self._ping_timeout:
-            self._pongs.start(connection)
 
     async def drain(self) -> None:
         """Send all clients away with 1001, in batches, and wait until they are gone."""

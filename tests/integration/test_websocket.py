@@ -55,7 +55,7 @@ async def test_invalid_utf8_closes_with_1007(shared_server: Server) -> None:
 
 
 @deadline()
-async def test_a_message_of_the_longest_length_is_answered_and_one_more_byte_closes_with_1009(
+async def test_one_message_that_is_too_long_is_refused_and_a_second_one_closes_with_1009(
     shared_server: Server,
 ) -> None:
     client = await connect(shared_server.websocket_url)
@@ -63,7 +63,11 @@ async def test_a_message_of_the_longest_length_is_answered_and_one_more_byte_clo
     longest = empty.replace(b'""', b'"' + b"x" * (65536 - len(empty)) + b'"')
     assert len(longest) == 65536
     assert await client.ask(longest) == {"type": "pong"}
-    client.send(longest.replace(b"x", b"xx", 1))
+    refused = await client.ask(longest.replace(b"x", b"xx", 1))
+    assert (refused["type"], refused["code"]) == ("error", "invalidMessage")
+    assert "65536 bytes" in refused["message"]
+    assert await client.ask(longest) == {"type": "pong"}
+    client.send(longest * 2)
     assert await client.closed == 1009
 
 

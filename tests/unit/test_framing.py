@@ -19,6 +19,7 @@ from tests.unit.wire import (
     BINARY,
     CLOSE,
     CLOSE_ME,
+    CONTINUATION,
     DEFAULT,
     KEY,
     PING,
@@ -240,10 +241,55 @@ def test_a_text_that_is_utf_8_is_echoed(text: str) -> None:
     is_answered([frame(text.encode())], answer(text.encode()))
 
 
-def test_a_text_over_the_limit_ends_in_1009() -> None:
-    case = Case(BEFORE + frame(b"x" * 65537) + AFTER, DEFAULT)
+TOO_LONG = answer(
+    b'{"type":"error","code":"invalidMessage",'
+    b'"message":"A message has at most 65536 bytes: this one was not read."}'
+)
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        frame(b"x" * 65537),
+        frame(b"x" * 16 * 65536),
+        part(b"x" * 65536, TEXT) + frame(b"?", PING) + part(b"x") + last(b"y" * 70000),
+        part(b"x", TEXT) + last(b"x" * 65536),
+    ],
+    ids=["one byte more", "16 times as long", "fragments of any length", "two fragments"],
+)
+def test_a_text_over_the_limit_is_refused_and_what_comes_after_it_is_read(stream: bytes) -> None:
+    case = Case(BEFORE + stream + AFTER, DEFAULT)
+    pongs = answer(b"?", PONG) if frame(b"?", PING) in stream else b""
+    received = answer(b"before") + pongs + TOO_LONG + answer(b"after")
+    result = is_answered([case.stream], received, "left", case)
+    assert [event for event in result.events if event[0] == "text"] == [
+        ("text", b"before"),
+        ("text", b"after"),
+    ]
+
+
+def test_a_second_text_over_the_limit_ends_in_1009() -> None:
+    case = Case(frame(b"x" * 65537) + BEFORE + frame(b"x" * 65537) + AFTER, DEFAULT)
+    received = TOO_LONG + answer(b"before") + failed(1009, b"messages have at most 65536 bytes")
+    is_answered([case.stream], received, "left", case)
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        frame(b"", bits=64, length=16 * 65536 + 1),
+        part(b"x" * 65537, TEXT) + frame(b"", CONTINUATION, bits=64, length=15 * 65536),
+        frame(b"", bits=64, length=2**63 - 1),
+    ],
+    ids=["a text", "a fragment", "2^63"],
+)
+def test_a_text_far_over_the_limit_ends_in_1009_at_once(stream: bytes) -> None:
+    case = Case(BEFORE + stream, DEFAULT)
     received = answer(b"before") + failed(1009, b"messages have at most 65536 bytes")
     assert is_answered([case.stream], received, "left", case).events == (("text", b"before"),)
+
+
+def test_a_text_as_long_as_the_limit_passes() -> None:
     case = Case(frame(b"x" * 65536), DEFAULT)
     is_answered([case.stream], answer(b"x" * 65536), "left", case)
 
