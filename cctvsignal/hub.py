@@ -129,7 +129,7 @@ class Hub:
     # --- who is who
 
     def _authenticate(self, client: Client, auth: Auth) -> None:
-        self._policy.authenticate(auth.token, partial(self._authenticated, client, auth))
+        self._policy.authenticate(auth.token, client.address, partial(self._authenticated, client, auth))
 
     def _authenticated(self, client: Client, auth: Auth, outcome: Outcome) -> None:
         if client.id not in self._registry.clients:
@@ -137,7 +137,7 @@ class Hub:
         if isinstance(outcome, Unauthorized):
             self._refuse(client, auth, "unauthorized", str(outcome))
         elif isinstance(outcome, CannotSay):
-            self._refuse(client, auth, "serverBusy", outcome.answer)
+            self._refuse(client, auth, outcome.code, outcome.answer, outcome.retry_after)
         elif client.room is not None and not client.identity.grants_the_same(outcome):
             text = "This token is for something else than the one before: leave the room first."
             self._refuse(client, auth, "forbidden", text)

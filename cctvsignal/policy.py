@@ -11,8 +11,10 @@ from .messages import IceServer, Limits
 from .registry import Client
 
 Outcome: TypeAlias = Identity | Unauthorized | CannotSay
-Authenticate: TypeAlias = Callable[[str, Callable[[Outcome], None]], None]
-"""Finds out whose token this is and calls back, at once or later. Never raises."""
+Authenticate: TypeAlias = Callable[[str, str, Callable[[Outcome], None]], None]
+"""Finds out whose token this is, of a client at this address, and calls back, at once or later.
+
+Never raises."""
 Record: TypeAlias = Callable[[str, Client, dict[str, object]], None]
 """Writes down what a client did: the event and its facts."""
 
@@ -68,7 +70,7 @@ class NoIceServers:
         return [], None
 
 
-def let_anyone_in(token: str, done: Callable[[Outcome], None]) -> None:
+def let_anyone_in(token: str, address: str, done: Callable[[Outcome], None]) -> None:
     """Who needs no token may have any."""
     done(ANYONE)
 

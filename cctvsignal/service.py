@@ -28,8 +28,8 @@ from .tls import ReloadedCertificate
 
 REVOCATION_SECONDS: Final = 2.0
 """How often the list of those who must go is looked at."""
-
-
+WARNING_SECONDS: Final = 5.0
+"""How often it is looked whether log lines were held back for long enough."""
 CYCLES_AFTER: Final = 20_000
 """How many objects are kept until garbage is looked for among them."""
 
@@ -112,7 +112,8 @@ class SignalingService(MultiService):
         for listener in self.listeners:
             listener.setServiceParent(self)
         self._revoking = LoopingCall(self._revoke)
-        self._revoking.clock = reactor
+        self._counting = LoopingCall(parts.warnings.tick)
+        self._revoking.clock = self._counting.clock = reactor
 
     def setServiceParent(self, parent: object) -> None:
         """Join an application; its log is from then on what the options say."""
@@ -132,6 +133,7 @@ class SignalingService(MultiService):
         else:
             text = "Authentication is off: whoever reaches this port can watch and can be a camera."
             self.log.warn(text)
+        self._counting.start(WARNING_SECONDS)
         if self._parts.revoked is not None:
             self._revoking.start(REVOCATION_SECONDS)
 
@@ -139,10 +141,12 @@ class SignalingService(MultiService):
         """Stop listening, then send the clients away with 1001 and wait for them."""
 
         async def stop() -> None:
-            if self._revoking.running:
-                self._revoking.stop()
+            for looping in (self._revoking, self._counting):
+                if looping.running:
+                    looping.stop()
             await super(SignalingService, self).stopService()
             await self._parts.websocket.drain()
+            self._parts.warnings.tick(at_the_end=True)
             for close in self._parts.closers:
                 close()
 

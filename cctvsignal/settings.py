@@ -209,9 +209,9 @@ SETTINGS: Final = (
     Setting(
         "auth-revoked",
         "",
-        _readable(auth.Revocations.read),
-        "A file of tokens that are good no more, with `sub NAME` or `jti ID` in each line. It is read "
-        "again when it changes.",
+        _readable(auth.Revocations.read_if_there),
+        "A file of tokens that were revoked, with `sub NAME` or `jti ID` in each line. It is read again "
+        "when it changes; an absent file is an empty list.",
     ),
     Setting("auth-timeout", "10", _seconds, "Seconds that a client has to send its token."),
     Setting(
@@ -295,6 +295,12 @@ SETTINGS: Final = (
     Setting("limit-bytes", "524288/4194304", _rate, "Bytes of messages of one connection."),
     Setting("limit-joins", "10/200", _rate, "Joining and leaving rooms, of one identity or address."),
     Setting("limit-connects", "50/500", _rate, "New connections from one address (IPv6: one /64)."),
+    Setting(
+        "limit-tokens",
+        "20/500",
+        _rate,
+        "Wrong tokens from one address (IPv6: one /64); good ones are free.",
+    ),
     Setting("max-connections-per-address", "1000", _count, "Open connections from one address."),
     Setting("max-connections", "20000", _count, "Open connections in all; never more than open files."),
     Setting("max-members", "1000", _count, "Clients in one room."),

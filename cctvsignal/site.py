@@ -27,6 +27,7 @@ from twisted.web.static import File
 from zope.interface import implementer
 
 from .addresses import Origins
+from .api import Answer
 from .entrance import Entrance, Turned, bearer, host_of, is_secure
 from .timers import Deadlines
 
@@ -53,11 +54,11 @@ SECURITY_HEADERS: Final = {
 }
 
 
-IceServers = Callable[[str | None, str | None], Deferred[tuple[int, Mapping[str, object]]]]
+IceServers = Callable[[str | None, str | None, str], Deferred[Answer]]
 
 
 class WebApp:
-    """What a browser can GET. `ice_servers` gets the token and the client id of a request, if any."""
+    """What a browser can GET. `ice_servers` gets the token, client id and address of a request."""
 
     app = Klein()
     # A redirect to the "right" number of slashes would name whatever host the request names.
@@ -67,10 +68,12 @@ class WebApp:
         self,
         health: Callable[[], Mapping[str, object]],
         ice_servers: IceServers,
+        entrance: Entrance,
         web_dir: Path,
         client_dir: Path,
     ) -> None:
         self._health = health
+        self._entrance = entrance
         self._ice_servers = ice_servers
         self._web = StaticFile(str(web_dir))
         self._client = StaticFile(str(client_dir))
@@ -86,10 +89,13 @@ class WebApp:
         """The STUN and TURN servers for a client, as JSON (docs/protocol.md, section 2.1)."""
         token = bearer((request.getHeader(b"Authorization") or b"").decode("utf-8", "replace"))
         client_id = request.args.get(b"clientId", [b""])[0].decode("utf-8", "replace")
-        status, found = await self._ice_servers(token, client_id or None)
-        if status == http.UNAUTHORIZED:
-            request.setHeader(b"WWW-Authenticate", b"Bearer")
-        return as_json(request, status, found)
+        forwarded_for = request.requestHeaders.getRawHeaders(b"X-Forwarded-For", [])
+        peer = str(getattr(request.getClientAddress(), "host", ""))
+        address = self._entrance.address(peer, b",".join(forwarded_for).decode("latin-1"))
+        answer = await self._ice_servers(token, client_id or None, address)
+        for name, value in answer.headers():
+            request.setHeader(name, value)
+        return as_json(request, answer.status, answer.content)
 
     @app.route("/ws")
     def websocket_only(self, request: IRequest) -> bytes:
@@ -390,5 +396,5 @@ def make_root(
     """Everything on the server's port. `websocket` takes over the connection of an upgrade request;
     `server` is what the Server header says.
     """
-    web = WebApp(health, ice_servers, web_dir, client_dir).app.resource()
+    web = WebApp(health, ice_servers, entrance, web_dir, client_dir).app.resource()
     return Root(websocket, web, server, origins, entrance)

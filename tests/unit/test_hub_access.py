@@ -13,7 +13,7 @@ from cctvsignal.access import ANYONE, NOBODY, CannotSay, Identity, Unauthorized
 from cctvsignal.hub import Hub
 from cctvsignal.ice import IceOffer
 from cctvsignal.messages import decode
-from cctvsignal.policy import Outcome, Policy
+from cctvsignal.policy import Authenticate, Outcome, Policy
 from cctvsignal.registry import Client
 
 VIEWER = Identity("vera", "viewer", ("hall",), ("porch-*",))
@@ -184,9 +184,9 @@ def test_whoever_does_not_say_who_it_is_must_go(clock: Clock) -> None:
     assert stranger.closed == (4408, "no token came in time")
 
 
-def authenticator(*outcomes: Outcome) -> Callable[[str, Callable[[Outcome], None]], None]:
+def authenticator(*outcomes: Outcome) -> Authenticate:
     left = list(outcomes)
-    return lambda token, done: done(left.pop(0))
+    return lambda token, address, done: done(left.pop(0))
 
 
 def test_auth_makes_somebody_of_a_stranger(clock: Clock) -> None:
@@ -223,7 +223,7 @@ def test_a_token_may_be_renewed_but_not_for_something_else(clock: Clock) -> None
 
 def test_an_answer_that_comes_after_the_client_is_gone_is_for_nobody(clock: Clock) -> None:
     later: list[Callable[[Outcome], None]] = []
-    house = hub(clock, authenticate=lambda token, done: later.append(done))
+    house = hub(clock, authenticate=lambda token, address, done: later.append(done))
     stranger = Party(house, NOBODY)
     stranger.say(type="auth", token="1")
     house.disconnect(stranger.client)
