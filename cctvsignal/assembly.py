@@ -61,6 +61,7 @@ class Parts:
     watched: tuple[WatchedFiles[Any], ...]
     """The files that are read again when they change."""
     warnings: RateLimitedLog
+    audit: AuditLog | None
     closers: tuple[Callable[[], None], ...]
     """What is to be closed at the end."""
 
@@ -73,7 +74,9 @@ def assemble(options: Options, reactor: IReactorTime, health: Callable[[Hub], di
     authenticate = _authenticator(options, reactor, signing_keys, revocations, warnings)
     if authenticate is not None:
         authenticate = TokenChecks(authenticate, limits.tokens, reactor)
-    audit = None if options["audit-log"] is None else AuditLog(options["audit-log"])
+    audit = None
+    if options["audit-log"] is not None:
+        audit = AuditLog(options["audit-log"], reactor, options["audit-max-bytes"])
     device_keys = DeviceKeys(options["camera-keys"])
     ice = IceOffer(
         options["stun"] or (),
@@ -141,6 +144,7 @@ def assemble(options: Options, reactor: IReactorTime, health: Callable[[Hub], di
         None if revocations is None else lambda: revocations.get().concerns,
         tuple(files for files in watched if files is not None),
         warnings,
+        audit,
         (device_keys.close,) if audit is None else (device_keys.close, audit.close),
     )
 

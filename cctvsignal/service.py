@@ -21,9 +21,10 @@ from . import __version__
 from .admission import SERVER
 from .assembly import assemble
 from .hub import Hub
-from .logs import make_observer
+from .logs import in_background, make_observer
 from .options import BACKLOG, Options
 from .redirect import ToHttps
+from .signals import Signals
 from .tls import ReloadedCertificate
 
 REVOCATION_SECONDS: Final = 2.0
@@ -112,7 +113,7 @@ class SignalingService(MultiService):
         for listener in self.listeners:
             listener.setServiceParent(self)
         self._revoking = LoopingCall(self._revoke)
-        self._counting = LoopingCall(parts.warnings.tick)
+        self._counting = LoopingCall(self._count)
         self._revoking.clock = self._counting.clock = reactor
 
     def setServiceParent(self, parent: object) -> None:
@@ -123,7 +124,8 @@ class SignalingService(MultiService):
 
     def log_observer(self) -> ILogObserver:
         """Where the options want the log."""
-        return make_observer(sys.stdout, self._options["log-format"], self._options["log-level"])
+        log_format = self._options["log-format"]
+        return make_observer(in_background(sys.stdout, log_format), log_format, self._options["log-level"])
 
     def startService(self) -> None:
         self._started = self._reactor.seconds()
@@ -152,6 +154,25 @@ class SignalingService(MultiService):
 
         return defer.Deferred.fromCoroutine(stop())
 
+    def reload(self) -> tuple[list[str], list[str]]:
+        """Read all files again, changed or not; the names of those that were taken, and of the others."""
+        taken: list[str] = []
+        kept: list[str] = []
+        for files in self._parts.watched:
+            (taken if files.reload() else kept).append(files.names)
+        if self._parts.audit is not None:
+            self._parts.audit.reopen()
+            taken.append(str(self._options["audit-log"]))
+        if self._parts.revoked is not None:
+            self._revoke()
+        return taken, kept
+
+    def _count(self) -> None:
+        """Say what was held back."""
+        self._parts.warnings.tick()
+        if self._parts.audit is not None:
+            self._parts.audit.tick()
+
     def _revoke(self) -> None:
         assert self._parts.revoked is not None
         self._parts.hub.revoke(self._parts.revoked())
@@ -172,6 +193,7 @@ def make_service(options: Options) -> SignalingService:
 
     assert IReactorTime.providedBy(reactor)
     service = SignalingService(options, reactor)
+    Signals(reactor, service.reload).setServiceParent(service)
     # What the server is made of never becomes garbage, and what it does makes next to no cycles: to look
     # for them after every 700 objects that are kept costs more than it finds.
     gc.freeze()

@@ -181,6 +181,12 @@ SETTINGS: Final = (
     Setting("log-format", "text", _one_of(*LOG_FORMATS), "text or json."),
     Setting("log-level", "info", _one_of(*LOG_LEVELS), f"One of {', '.join(LOG_LEVELS)}."),
     Setting("audit-log", "", _writable, "A file for who connected, joined and asked for which camera."),
+    Setting(
+        "audit-max-bytes",
+        "104857600",
+        _whole_number("a size is a number of bytes, 0 for any,", 0, 1 << 40),
+        "How long the audit log may be: then it is renamed to end in .1, instead of the one before.",
+    ),
     # Who may come in.
     Setting(
         "auth-secret",

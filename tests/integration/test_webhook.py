@@ -24,7 +24,7 @@ from cctvsignal.auth import ClaimRules, Revocations
 from cctvsignal.policy import Outcome
 from cctvsignal.rate_limited_log import RateLimitedLog
 from cctvsignal.webhook import WebhookAuthenticator
-from tests.live import LiveClient, connect, deadline
+from tests.live import LiveClient, connect, deadline, turn
 from tests.processes import Server, server
 from tests.tokens import AUDIENCE, ISSUER, LONG, admitted, bearer, come, joining, refused
 
@@ -362,14 +362,6 @@ async def test_a_queue_of_questions_that_is_full_is_busy_and_a_question_that_wai
             await turn()
         assert isinstance(outcomes["unknown"], Unauthorized)
         assert request.code == 200
-
-
-async def turn(seconds: float = 0.01) -> None:
-    """Let the reactor do something else, and ask again."""
-    done: Deferred[None] = Deferred()
-    assert IReactorTime.providedBy(reactor)
-    reactor.callLater(seconds, done.callback, None)
-    await done
 
 
 @deadline()
