@@ -324,3 +324,43 @@ async def test_no_secret_and_no_line_of_somebody_elses_gets_into_a_log(
     [credential] = credentials
     for written in (told_all.output, (tmp_path / "audit.log").read_text(encoding="utf-8")):
         assert credential not in written
+
+
+# --- how much of it there may be
+
+
+@deadline()
+async def test_strangers_write_one_record_a_connection_and_fill_no_disk(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    with server(f"--auth-secret={SECRET}", f"--audit-log={path}") as running:
+        for _ in range(20):
+            stranger = await connect(running.websocket_url)
+            for message in (joining("hall"), {"type": "auth", "token": "nonsense"}, joining("attic")):
+                await stranger.ask(message)
+            await stranger.leave()
+    found = entries(path)
+    assert [entry["event"] for entry in found] == ["connected"] * 20 + ["more"]
+    assert found[-1]["count"] == 80
+
+
+@deadline()
+async def test_an_audit_log_is_rotated_by_its_size(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    path.touch(0o600)
+    path.chmod(0o600)
+    with server(f"--audit-log={path}", "--audit-max-bytes=4096", "--no-limits") as running:
+        viewer = await join(running.websocket_url, "hall")
+        for number in range(100):
+            await viewer.ask({"type": "requestStream", "cameraId": f"porch-{number}"})
+        await viewer.leave()
+    older = tmp_path / "audit.log.1"
+    assert sorted(tmp_path.iterdir()) == [path, older]
+    assert all(0 < file.stat().st_size <= 4096 for file in (path, older))
+    assert all(file.stat().st_mode & 0o777 == 0o600 for file in (path, older))
+    # Whole lines, in order, without a gap.
+    found = entries(older) + entries(path)
+    assert [entry["event"] for entry in found[-2:]] == ["left", "disconnected"]
+    numbers = [int(entry["camera"].partition("-")[2]) for entry in found if entry["event"] == "requested"]
+    assert numbers == list(range(numbers[0], 100))
+    assert len(numbers) > 20
+    assert "Traceback" not in running.output
