@@ -77,7 +77,7 @@ def assemble(options: Options, reactor: IReactorTime, health: Callable[[Hub], di
     audit = None
     if options["audit-log"] is not None:
         audit = AuditLog(options["audit-log"], reactor, options["audit-max-bytes"])
-    device_keys = DeviceKeys(options["camera-keys"])
+    device_keys = DeviceKeys(options["camera-keys"], reactor, warnings, limits.connections_per_address)
     ice = IceOffer(
         options["stun"] or (),
         options["turn"] or (),
