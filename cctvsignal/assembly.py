@@ -166,7 +166,7 @@ def raise_file_limit() -> int:
 def _records(options: Options, audit: AuditLog | None) -> tuple[Record, ...]:
     """Who writes down what clients do: not the log, if it would make each line for nobody."""
     told: tuple[Record, ...] = () if audit is None else (audit,)
-    return (*told, say) if options["log-level"] == "debug" or options.twistd_owns_log else told
+    return (*told, say) if options["log-level"] == "debug" else told
 
 
 def _revocations(options: Options) -> WatchedFiles[Revocations] | None:

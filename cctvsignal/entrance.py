@@ -139,7 +139,9 @@ class Entrance:
             refused(address, reason)
         hint = "; if that is a proxy, name it by --trusted-proxy" if kind == UNAVAILABLE else ""
         text = "{address} is turned away: {reason}{hint}"
-        self.warnings.say(f"turned away: {kind}", log.warn, text, address=address, reason=reason, hint=hint)
+        self.warnings.say(
+            f"rejected connections ({kind})", log.warn, text, address=address, reason=reason, hint=hint
+        )
 
 
 def host_of(transport: ITransport) -> str:

@@ -42,7 +42,11 @@ class _InBackground:
     def __init__(self, stream: TextIO, descriptor: int, log_format: LogFormat) -> None:
         self._encoding = stream.encoding or "utf-8"
         self._line = _json_line if log_format == "json" else _text_line
-        self._writer = LineWriter(Descriptor(descriptor), self._dropped)
+        self._writer = LineWriter(
+            Descriptor(descriptor),
+            self._dropped,
+            recovered=lambda lost: self._writer.write(self._dropped(lost)),
+        )
         # At the end of the process, whichever way it comes there.
         atexit.register(self._writer.close)
 
@@ -61,7 +65,7 @@ class _InBackground:
                 "log_time": time.time(),
                 "log_level": LogLevel.warn,
                 "log_namespace": __name__,
-                "log_format": "{dropped} lines of the log were dropped: nobody read them in time",
+                "log_format": "{dropped} lines of the log were dropped: nobody took them in time",
                 "dropped": count,
             }
         )

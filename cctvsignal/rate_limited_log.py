@@ -15,9 +15,8 @@ QUIET_SECONDS: Final = 60.0
 @dataclass(slots=True)
 class _Kind:
     until: float
+    write: Callable[..., object]
     more: int = 0
-    last: Callable[[str, int], None] | None = None
-    """Says the last event that was held back, with a suffix and its number."""
 
 
 class RateLimitedLog:
@@ -32,22 +31,20 @@ class RateLimitedLog:
         self._kinds: dict[str, _Kind] = {}
 
     def say(self, kind: str, write: Callable[..., object], text: str, /, **fields: Any) -> None:
-        """Log this by `write`, such as `log.warn`, unless one of this kind was logged a short time ago."""
+        """Log this by `write`, such as `log.warn`, unless one of this kind was logged a short time ago.
 
-        def line(suffix: str, more: int) -> None:
-            write(text + suffix, **fields, more=more)
-
+        `kind` is what people read where only the number is said.
+        """
         now = self._clock.seconds()
         seen = self._kinds.get(kind)
         if seen is not None and now < seen.until:
             seen.more += 1
-            seen.last = line
+            return
+        self._kinds[kind] = _Kind(now + self._seconds, write)
+        if seen is not None and seen.more:
+            write(text + " ({more} more since the last line)", **fields, more=seen.more)
         else:
-            self._kinds[kind] = _Kind(now + self._seconds)
-            if seen is None or not seen.more:
-                line("", 0)
-            else:
-                line(" ({more} more of these since the last line)", seen.more)
+            write(text, **fields)
 
     def tick(self, at_the_end: bool = False) -> None:
         """Say what was held back for a minute; `at_the_end`, also what was held back for a shorter time."""
@@ -55,6 +52,6 @@ class RateLimitedLog:
         for kind, seen in list(self._kinds.items()):
             if now >= seen.until or at_the_end:
                 del self._kinds[kind]
-                if seen.last is not None:
-                    self._kinds[kind] = _Kind(now + self._seconds)
-                    seen.last(" ({more} of these since the last line)", seen.more)
+                if seen.more:
+                    self._kinds[kind] = _Kind(now + self._seconds, seen.write)
+                    seen.write("{kind}: {more} more since the last line", kind=kind, more=seen.more)

@@ -191,9 +191,8 @@ class WebhookAuthenticator:
         return self._busy(str(reasons[0].value if reasons else error) or type(error).__name__)
 
     def _busy(self, text: str) -> CannotSay:
-        self._warnings.say(
-            "webhook", log.error, "{url} does not say whose a token is: {text}", url=self._name, text=text
-        )
+        line = "{url} does not say whose a token is: {text}"
+        self._warnings.say("auth webhook", log.error, line, url=self._name, text=text)
         return CannotSay(text)
 
     def _answered(self, question: _Question, outcome: Outcome) -> None:

@@ -244,7 +244,9 @@ class SignalingProtocol(WebSocketServerProtocol):
     def _cut_off(self, why: str) -> None:
         # A close frame cannot reach a client that does not read.
         text = "{peer} is cut off: {why}"
-        self.factory.entrance.warnings.say("cut off", log.warn, text, peer=self.peer, why=why)
+        self.factory.entrance.warnings.say(
+            "clients that do not read", log.warn, text, peer=self.peer, why=why
+        )
         self.wasNotCleanReason = why
         self.abort()
 

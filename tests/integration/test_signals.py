@@ -5,7 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -152,10 +154,46 @@ def test_a_log_that_nobody_reads_stops_nobody_and_says_what_is_missing(log_forma
                 stranger.say({"type": "requestStream", "cameraId": f"{'x' * 100}{number}"})
                 assert stranger.hears("cameraNotFound")
             # What is read now begins where nobody read on.
-            match = running.read_until(rb"(\d+) lines of the log were dropped: nobody read them in time")
+            match = running.read_until(rb"(\d+) lines of the log were dropped: nobody took them in time")
             assert 0 < int(match[1]) < 8000
             assert b"x0" in running.output
             assert stranger.is_served()
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits the files of others")
+def test_a_log_on_a_full_disk_says_what_is_missing_when_there_is_place(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+
+    def says(text: str) -> bool:
+        assert running.poll() is None, log.read_text()
+        return text in log.read_text()
+
+    with log.open("ab") as file:
+        running = subprocess.Popen([*MODULE, LISTEN], stdout=file, stderr=file, cwd=REPOSITORY)
+    try:
+        until(lambda: says("Authentication is off"))
+        _, most = resource.prlimit(running.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(running.pid, resource.RLIMIT_FSIZE, (log.stat().st_size, most))
+        running.send_signal(signal.SIGUSR1)
+        # The thread comes to it in no time that could be waited for: what it does not lose is there.
+        with socket.create_connection(("127.0.0.1", _port(log)), timeout=10) as connection:
+            connection.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+            assert connection.recv(100).startswith(b"HTTP/1.0 200")
+        assert not says("SIGUSR1")
+        resource.prlimit(running.pid, resource.RLIMIT_FSIZE, (most, most))
+        running.send_signal(signal.SIGUSR2)
+        until(lambda: says("SIGUSR2 is ignored"))
+        until(lambda: says("lines of the log were dropped") or says("SIGUSR1 is ignored"))
+    finally:
+        running.terminate()
+        assert running.wait(STOP_SECONDS) == 0
+    assert "Traceback" not in log.read_text()
+
+
+def _port(log: Path) -> int:
+    match = re.search(r"ready: http://127\.0\.0\.1:(\d+)/", log.read_text())
+    assert match is not None
+    return int(match[1])
 
 
 def test_a_log_that_nobody_reads_does_not_keep_it_from_stopping() -> None:

@@ -372,8 +372,8 @@ async def test_a_service_that_is_down_is_worth_one_line_and_the_number_of_others
         lines = [line for line in running.lines if "does not say whose a token is" in line]
         assert len(lines) == 1
         assert len([line for line in running.lines if "turned away" in line]) == 1
-    assert "(29 of these since the last line)" in running.output
-    assert len([line for line in running.lines if "does not say whose a token is" in line]) == 2
+    assert "error auth webhook: 29 more since the last line" in running.output
+    assert "warn  rejected connections (1013): 29 more since the last line" in running.output
 
 
 WRONG_CLAIMS: dict[str, dict[str, Any]] = {

@@ -20,8 +20,8 @@ def test_a_kind_is_worth_a_line_a_minute_with_the_number_of_the_others() -> None
     limited.say("a", log.warn, "{number} came", number=100)
     limited.tick()
     assert [formatEvent(event) for event in events[2:]] == [
-        "100 came (99 more of these since the last line)",
-        "something else (99 of these since the last line)",
+        "100 came (99 more since the last line)",
+        "b: 99 more since the last line",
     ]
     clock.advance(QUIET_SECONDS - 1)
     limited.tick()
@@ -33,5 +33,5 @@ def test_a_kind_is_worth_a_line_a_minute_with_the_number_of_the_others() -> None
     assert formatEvent(events[-1]) == "something else"
     limited.say("b", log.error, "something else")
     limited.tick(at_the_end=True)
-    assert formatEvent(events[-1]) == "something else (1 of these since the last line)"
+    assert formatEvent(events[-1]) == "b: 1 more since the last line"
     assert len(events) == 6
