@@ -22,10 +22,25 @@ class Unauthorized(Exception):
 
 
 class CannotSay(Exception):
-    """Whoever knows whether a token is good does not answer; the text is for the server's operator."""
+    """It is not known whether a token is good; the text is for the server's operator.
 
-    answer: Final = "Tokens cannot be checked at the moment: try again."
+    `retry_after` is when to try again, in seconds.
+    """
+
+    code: ErrorCode = "serverBusy"
+    answer = "Tokens cannot be checked at the moment: try again."
     """What the client hears of it."""
+
+    def __init__(self, text: str, retry_after: float = 5.0) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
+class TooManyTokens(CannotSay):
+    """Too many wrong tokens have come from the address of a client."""
+
+    code = "rateLimited"
+    answer = "Too many wrong tokens came from your address: try again later."
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,10 +61,17 @@ class Answers:
             self._repetitions.answered(client, message.request_id, frame)
         client.peer.send(frame)
 
-    def refuse(self, client: Client, message: ClientMessage, code: ErrorCode, text: str) -> None:
-        """Answer with an `error`."""
+    def refuse(
+        self,
+        client: Client,
+        message: ClientMessage,
+        code: ErrorCode,
+        text: str,
+        retry_after: float | None = None,
+    ) -> None:
+        """Answer with an `error`; `retry_after` is in seconds."""
         self.note(client, message, code)
-        self.answer(client, message, error(message, code, text))
+        self.answer(client, message, error(message, code, text, retry_after))
 
     def acknowledge(self, client: Client, message: ClientMessage) -> None:
         """Answer with an `ack`."""

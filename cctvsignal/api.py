@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TypeAlias
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, NamedTuple
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.web import http
 
-from .access import CannotSay, Unauthorized
+from .access import CannotSay, TooManyTokens, Unauthorized
 from .hub import Hub
 from .messages import IceServer
 from .policy import Authenticate, IceOffer, Outcome
 
-Answer: TypeAlias = tuple[int, Mapping[str, object]]
-"""An HTTP status, and what is said as JSON."""
+TOO_MANY_REQUESTS: Final = 429
+
+
+class Answer(NamedTuple):
+    """An HTTP status, what is said as JSON, and when to ask again, in seconds."""
+
+    status: int
+    content: Mapping[str, object]
+    retry_after: float | None = None
+
+    def headers(self) -> Iterator[tuple[bytes, bytes]]:
+        """What the headers of the answer say, beside what all have."""
+        if self.status == http.UNAUTHORIZED:
+            yield b"WWW-Authenticate", b"Bearer"
+        if self.retry_after is not None:
+            yield b"Retry-After", b"%d" % math.ceil(self.retry_after)
 
 
 class IceServersApi:
@@ -31,8 +46,8 @@ class IceServersApi:
         self._authenticate = authenticate
         self._wall = wall
 
-    def answer(self, token: str | None, client_id: str | None) -> Deferred[Answer]:
-        """What a request with this token gets, or in the name of this client."""
+    def answer(self, token: str | None, client_id: str | None, address: str) -> Deferred[Answer]:
+        """What a request from this address gets, with this token or in the name of this client."""
         if self._authenticate is None:
             client = self._hub.client(client_id or "")
             if client is None or client.room is None:
@@ -43,19 +58,21 @@ class IceServersApi:
         if not token:
             return succeed(_refusal(http.UNAUTHORIZED, "Send your token: Authorization: Bearer ..."))
         answering: Deferred[Answer] = Deferred()
-        self._authenticate(token, lambda outcome: answering.callback(self._for(outcome)))
+        self._authenticate(token, address, lambda outcome: answering.callback(self._for(outcome)))
         return answering
 
     def _for(self, outcome: Outcome) -> Answer:
         if isinstance(outcome, Unauthorized):
             return _refusal(http.UNAUTHORIZED, str(outcome))
         if isinstance(outcome, CannotSay):
-            return _refusal(http.SERVICE_UNAVAILABLE, outcome.answer)
+            too_many = isinstance(outcome, TooManyTokens)
+            status = TOO_MANY_REQUESTS if too_many else http.SERVICE_UNAVAILABLE
+            return _refusal(status, outcome.answer, outcome.retry_after)
         return self._servers(outcome.subject)
 
     def _servers(self, subject: str) -> Answer:
         servers, _ = self._ice.servers(subject, self._wall())
-        return http.OK, {"iceServers": [_plain(server) for server in servers]}
+        return Answer(http.OK, {"iceServers": [_plain(server) for server in servers]})
 
 
 def _plain(server: IceServer) -> dict[str, object]:
@@ -63,5 +80,5 @@ def _plain(server: IceServer) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _refusal(status: int, text: str) -> Answer:
-    return status, {"error": text}
+def _refusal(status: int, text: str, retry_after: float | None = None) -> Answer:
+    return Answer(status, {"error": text}, retry_after)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from . import auth, keys
-from .device_keys import DeviceKeys
+from .device_keys import KeyTable
 from .options import from_environment
 
 LONGEST_SECONDS: Final = 10 * 366 * 86400
@@ -166,7 +166,7 @@ def _cameras(options: argparse.Namespace) -> None:
     if not path.exists():
         raise CannotDo(f"there is no {path}: has a server been started with --camera-keys {path}?")
     try:
-        database = DeviceKeys(path)
+        database = KeyTable(path)
         if options.action == "revoke":
             room, camera = (unicodedata.normalize("NFC", name) for name in (options.room, options.camera))
             if not database.revoke(room, camera):

@@ -9,18 +9,17 @@ from typing import Final
 from twisted.internet.interfaces import ISSLTransport, ITransport
 from twisted.logger import Logger
 
-from .access import ANYONE, CLOSE_UNAUTHORIZED, NOBODY, CannotSay, Identity, Unauthorized
+from .access import ANYONE, CLOSE_UNAUTHORIZED, NOBODY, Identity, Unauthorized
 from .addresses import Origins, Proxies
 from .gate import Gate, TooMany
 from .policy import Authenticate, Outcome
+from .rate_limited_log import RateLimitedLog
 from .timers import Clock
 
 CLOSE_BUSY: Final = 1013
 FORBIDDEN: Final = 403
 UNAVAILABLE: Final = 503
 ORIGIN_REFUSED: Final = "pages of this origin may not connect: see --allow-origin"
-QUIET_SECONDS: Final = 60.0
-"""Between two lines of the log about those who are not let in for one kind of reason."""
 
 log = Logger()
 
@@ -48,7 +47,8 @@ class Visitor:
 class Entrance:
     """`authenticate` is None where nobody needs a token.
 
-    `refused` are told of the address of whoever is not let in, and why.
+    `refused` are told of the address of whoever is not let in, and why. `warnings` takes what strangers
+    cause to be logged.
     """
 
     def __init__(
@@ -59,14 +59,14 @@ class Entrance:
         origins: Origins,
         authenticate: Authenticate | None,
         refused: Sequence[Callable[[str, str], None]] = (),
+        warnings: RateLimitedLog | None = None,
     ) -> None:
-        self._clock = clock
         self._gate = gate
         self._proxies = proxies
         self._origins = origins
         self._authenticate = authenticate
         self._refused = refused
-        self._quiet_until: dict[int, float] = {}
+        self.warnings = warnings or RateLimitedLog(clock)
 
     def enter(self, connection: object, peer: str) -> None:
         """There is a new connection from this address; raises `Turned`."""
@@ -115,7 +115,11 @@ class Entrance:
         if self._authenticate is None or not token:
             done(Visitor(address, ANYONE if self._authenticate is None else NOBODY))
         else:
-            self._authenticate(token, lambda outcome: done(self._visitor(address, outcome)))
+            self._authenticate(token, address, lambda outcome: done(self._visitor(address, outcome)))
+
+    def address(self, peer: str, forwarded_for: str | None) -> str:
+        """The address of whoever sent a request, as far as proxies that are named have written it."""
+        return self._proxies.client(peer, forwarded_for)
 
     def leave(self, connection: object) -> None:
         """The connection is over. A second call does nothing."""
@@ -124,9 +128,10 @@ class Entrance:
     def _visitor(self, address: str, outcome: Outcome) -> Visitor:
         if isinstance(outcome, Identity):
             return Visitor(address, outcome)
-        code, text = CLOSE_BUSY, CannotSay.answer
         if isinstance(outcome, Unauthorized):
             code, text = CLOSE_UNAUTHORIZED, str(outcome)
+        else:
+            code, text = CLOSE_BUSY, outcome.answer
         self._report(address, code, text)
         return Visitor(address, NOBODY, code, text)
 
@@ -137,13 +142,11 @@ class Entrance:
     def _report(self, address: str, kind: int, reason: str) -> None:
         for refused in self._refused:
             refused(address, reason)
-        # Whoever is turned away a thousand times must not fill the log.
-        now = self._clock.seconds()
-        if now >= self._quiet_until.get(kind, 0.0):
-            self._quiet_until[kind] = now + QUIET_SECONDS
-            hint = "; if that is a proxy, name it by --trusted-proxy" if kind == UNAVAILABLE else ""
-            text = "{address} is turned away: {reason}{hint} (more of these in a minute at the earliest)"
-            log.warn(text, address=address, reason=reason, hint=hint)
+        hint = "; if that is a proxy, name it by --trusted-proxy" if kind == UNAVAILABLE else ""
+        text = "{address} is turned away: {reason}{hint}"
+        self.warnings.say(
+            f"rejected connections ({kind})", log.warn, text, address=address, reason=reason, hint=hint
+        )
 
 
 def host_of(transport: ITransport) -> str:

@@ -49,6 +49,7 @@ from .messages import (
     ViewerRequest,
     encode,
 )
+from .ownership import Ownership
 from .places import Places, viewers
 from .policy import Outcome, Policy
 from .registry import Client, Counts, Peer, Registry, Room
@@ -74,6 +75,9 @@ class Hub:
         self._acknowledge, self._note, self._record = answers.acknowledge, answers.note, answers.record
         self._places = Places(clock, self._registry)
         self._admission = Admission(clock, policy, self._expel)
+        self._ownership = Ownership(
+            policy.device_keys, answers, self._registry, self.receive, self._settle_claims
+        )
 
     # --- what a transport calls
 
@@ -87,6 +91,9 @@ class Hub:
 
     def receive(self, client: Client, message: AnyClientMessage) -> None:
         """A client has sent a message. What comes from a client that is gone is ignored."""
+        if client.held is not None:
+            self._ownership.hold(client, message)
+            return
         if client.id not in self._registry.clients:
             return
         if message.request_id is None or self._is_new(client, message, message.request_id):
@@ -107,6 +114,7 @@ class Hub:
     def disconnect(self, client: Client) -> None:
         """The connection of a client is over. A second call does nothing."""
         if client.id in self._registry.clients:
+            client.held = None
             self._contests.forget(client)
             self._leave_room(client)
             self._registry.remove(client)
@@ -132,7 +140,7 @@ class Hub:
     # --- who is who
 
     def _authenticate(self, client: Client, auth: Auth) -> None:
-        self._policy.authenticate(auth.token, partial(self._authenticated, client, auth))
+        self._policy.authenticate(auth.token, client.address, partial(self._authenticated, client, auth))
 
     def _authenticated(self, client: Client, auth: Auth, outcome: Outcome) -> None:
         if client.id not in self._registry.clients:
@@ -140,7 +148,7 @@ class Hub:
         if isinstance(outcome, Unauthorized):
             self._refuse(client, auth, "unauthorized", str(outcome))
         elif isinstance(outcome, CannotSay):
-            self._refuse(client, auth, "serverBusy", outcome.answer)
+            self._refuse(client, auth, outcome.code, outcome.answer, outcome.retry_after)
         elif client.room is not None and not client.identity.grants_the_same(outcome):
             text = "This token is for something else than the one before: leave the room first."
             self._refuse(client, auth, "forbidden", text)
@@ -159,11 +167,21 @@ class Hub:
     # --- rooms
 
     def _join(self, client: Client, join: Join) -> None:
-        holder = self._holder(join)
-        if not self._may_be(client, join, holder):
+        self._ownership.look(client, join, partial(self._take_place, client, join))
+
+    def _take_place(self, client: Client, join: Join, is_owner: bool) -> None:
+        """Let a client have the place that it asks for, whose camera id is no other device's."""
+        holder = self._registry.holder(join.room, join.camera_id)
+        full = self._policy.why_full(self._registry.rooms.get(join.room or ""), client, join, holder)
+        if full is not None:
+            self._refuse(client, join, "roomFull", full)
             return
         if holder is not None and holder is not client:
             self._contests.claim(client, join, holder)
+            return
+        if not is_owner:
+            # Not before it has won: a key that was only brought is worth nothing.
+            self._ownership.pin(client, join, partial(self._take_place, client, join))
             return
         self._contests.withdraw(client)
         room = client.room
@@ -174,33 +192,10 @@ class Hub:
             and client.camera_id == join.camera_id
         ):
             client.meta, client.max_viewers = join.meta, join.max_viewers
-            self._pin(join)
             self._answer(client, join, Joined(room.name, join.request_id))
             self._tell_cameras(client, room)
         else:
             self._enter(client, join)
-
-    def _may_be(self, client: Client, join: Join, holder: Client | None) -> bool:
-        """Whether there is place for the client, and the camera id is not somebody else's for ever."""
-        room, policy = self._registry.rooms.get(join.room or ""), self._policy
-        if join.camera_id is not None and holder is not client:
-            if not policy.device_keys.admits(join.room or "", join.camera_id, join.device_key):
-                text = (
-                    f"The id {join.camera_id} belongs to another device: use its deviceKey, or another id."
-                )
-                self._refuse(client, join, "forbidden", text)
-                return False
-            if room is not None and holder is None and 0 < policy.max_cameras <= len(room.cameras):
-                self._refuse(client, join, "roomFull", f"A room has at most {policy.max_cameras} cameras.")
-                return False
-        if room is not None and client.room is not room and 0 < policy.max_members <= len(room.members):
-            self._refuse(client, join, "roomFull", f"A room has at most {policy.max_members} members.")
-            return False
-        return True
-
-    def _pin(self, join: Join) -> None:
-        if join.camera_id is not None and join.device_key is not None:
-            self._policy.device_keys.pin(join.room or "", join.camera_id, join.device_key)
 
     def _enter(self, client: Client, join: Join) -> None:
         assert join.room is not None
@@ -217,7 +212,6 @@ class Hub:
         entered = [encode(ClientJoined(client.id, join.device_type, join.camera_id, join.meta))]
         if join.camera_id is not None:
             self._registry.hold_camera(client, join.camera_id)
-            self._pin(join)
             entered.append(encode(CameraAvailable(join.camera_id, client.id, join.meta)))
         self._note(client, join, "joined")
         self._answer(client, join, Joined(room.name, join.request_id))
@@ -266,12 +260,6 @@ class Hub:
 
     # --- two cameras, one id
 
-    def _holder(self, join: Join) -> Client | None:
-        room = self._registry.rooms.get(join.room or "")
-        if room is None or join.camera_id is None:
-            return None
-        return room.cameras.get(join.camera_id)
-
     def _replace(self, holder: Client) -> None:
         holder.peer.close(CLOSE_REPLACED, "replaced by a newer connection of the same camera")
         self.disconnect(holder)
@@ -289,7 +277,11 @@ class Hub:
         """
         while self._freed:
             claimant, join = self._freed.popleft()
-            self._join(claimant, join)
+            if claimant.held is None:
+                self._join(claimant, join)
+            else:
+                text = "You have asked for a camera id once more before this one was free."
+                self._refuse(claimant, join, "cameraIdInUse", text)
 
     # --- messages that are passed on
 

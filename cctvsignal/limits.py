@@ -51,6 +51,8 @@ class Limits:
     """Messages `join`, `leave` and `auth` of one identity at one address."""
     connects: Rate = UNLIMITED
     """New connections of one address."""
+    tokens: Rate = UNLIMITED
+    """Wrong tokens of one address."""
     connections_per_address: int = 0
     connections: int = 0
 
@@ -81,6 +83,10 @@ class Bucket:
         elif full_at > now + rate.seconds_all:
             full_at = self.full_at = now + rate.seconds_all  # The clock was set back.
         return full_at + amount * rate.seconds_each
+
+    def give_back(self, rate: Rate, amount: float) -> None:
+        """Undo that so much was taken."""
+        self.full_at -= amount * rate.seconds_each
 
     def is_full(self, now: float) -> bool:
         """Whether nothing has been taken that is not there again."""

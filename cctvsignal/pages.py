@@ -18,7 +18,8 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 
-from .entrance import ORIGIN_REFUSED, bearer
+from .api import Answer
+from .entrance import ORIGIN_REFUSED, Entrance, bearer, is_secure
 
 UPGRADE_REQUIRED: Final = 426
 MAX_FILE_BYTES: Final = 8 * 1024 * 1024
@@ -37,14 +38,11 @@ CONTENT_TYPES: Final = {
 
 log = Logger()
 
-IceServers = Callable[[str | None, str | None], Deferred[tuple[int, Mapping[str, object]]]]
+IceServers = Callable[[str | None, str | None, str], Deferred[Answer]]
 
 
 class WebApp:
-    """What a browser can GET. `ice_servers` gets the token and the client id of a request, if any.
-
-    `admits` is whether a page of this origin, on the host that the request names, may open a WebSocket.
-    """
+    """What a browser can GET. `ice_servers` gets the token, client id and address of a request."""
 
     app = Klein()
     # A redirect to the "right" number of slashes would name whatever host the request names.
@@ -54,13 +52,13 @@ class WebApp:
         self,
         health: Callable[[], Mapping[str, object]],
         ice_servers: IceServers,
-        admits: Callable[[Request, str], bool],
+        entrance: Entrance,
         web_dir: Path,
         client_dir: Path,
     ) -> None:
         self._health = health
+        self._entrance = entrance
         self._ice_servers = ice_servers
-        self._admits = admits
         self._web = StaticFiles(web_dir)
         self._client = StaticFiles(client_dir)
 
@@ -75,10 +73,11 @@ class WebApp:
         """The STUN and TURN servers for a client, as JSON (docs/protocol.md, section 2.1)."""
         token = bearer((request.getHeader(b"Authorization") or b"").decode("utf-8", "replace"))
         client_id = request.args.get(b"clientId", [b""])[0].decode("utf-8", "replace")
-        status, found = await self._ice_servers(token, client_id or None)
-        if status == http.UNAUTHORIZED:
-            request.setHeader(b"WWW-Authenticate", b"Bearer")
-        return as_json(request, status, found)
+        address = self._entrance.address(_peer(request), headers_of(request).get("x-forwarded-for"))
+        answer = await self._ice_servers(token, client_id or None, address)
+        for name, value in answer.headers():
+            request.setHeader(name, value)
+        return as_json(request, answer.status, answer.content)
 
     @app.route("/ws")
     @app.route("/ws/")
@@ -88,8 +87,10 @@ class WebApp:
         A page whose WebSocket does not open names its origin in the query, to learn whether that is why: a
         browser does not tell, and sends no Origin header with a GET to the page's own host.
         """
+        headers, secure = headers_of(request), is_secure(request.transport)
         for origin in request.args.get(b"origin", ()):
-            if not self._admits(request, origin.decode("ascii", "replace")):
+            named = origin.decode("ascii", "replace")
+            if not self._entrance.admits_origin(named, _peer(request), secure, headers):
                 return plain_text(request, http.FORBIDDEN, f"Forbidden: {ORIGIN_REFUSED}")
         request.setHeader(b"Upgrade", b"websocket")
         return plain_text(
@@ -105,6 +106,10 @@ class WebApp:
     def web(self, request: IRequest) -> IResource:
         """The web app."""
         return self._web
+
+
+def _peer(request: Request) -> str:
+    return str(getattr(request.getClientAddress(), "host", ""))
 
 
 def headers_of(request: Request) -> dict[str, str]:

@@ -5,11 +5,12 @@ The registry knows no rules and sends nothing; `hub` does both.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from .access import ANYONE, Identity
-from .messages import CameraMeta, DeviceType
+from .messages import AnyClientMessage, CameraMeta, DeviceType
 
 
 class Peer(Protocol):
@@ -51,6 +52,8 @@ class Client:
     """Who has a session with this camera."""
     watching: dict[Client, float | None] = field(default_factory=dict)
     """The cameras that this client has a session with; when it asked for one that has not answered yet."""
+    held: deque[AnyClientMessage] | None = None
+    """What it has said since it asked for an id whose owner is being looked up; None: nothing waits."""
 
 
 @dataclass(eq=False, slots=True)
@@ -84,6 +87,11 @@ class Registry:
         """How many connections, rooms and cameras there are."""
         cameras = sum(len(room.cameras) for room in self.rooms.values())
         return Counts(len(self.clients), len(self.rooms), cameras)
+
+    def holder(self, room_name: str | None, camera_id: str | None) -> Client | None:
+        """Who holds this camera id of this room."""
+        room = self.rooms.get(room_name or "")
+        return None if room is None or camera_id is None else room.cameras.get(camera_id)
 
     def add(self, client: Client) -> None:
         """Enter a client that has just connected and is in no room."""

@@ -22,15 +22,16 @@ from . import __version__
 from .admission import SERVER
 from .assembly import assemble
 from .hub import Hub
-from .logs import make_observer
+from .logs import in_background, make_observer
 from .options import BACKLOG, Options
 from .redirect import ToHttps
+from .signals import Signals
 from .tls import ReloadedCertificate
 
 REVOCATION_SECONDS: Final = 2.0
 """How often the list of those who must go is looked at."""
-
-
+WARNING_SECONDS: Final = 5.0
+"""How often it is looked whether log lines were held back for long enough."""
 CYCLES_AFTER: Final = 20_000
 """How many objects are kept until garbage is looked for among them."""
 
@@ -125,7 +126,8 @@ class SignalingService(MultiService):
         for listener in self.listeners:
             listener.setServiceParent(self)
         self._revoking = LoopingCall(self._revoke)
-        self._revoking.clock = reactor
+        self._counting = LoopingCall(self._count)
+        self._revoking.clock = self._counting.clock = reactor
 
     def setServiceParent(self, parent: object) -> None:
         """Join an application; its log is from then on what the options say."""
@@ -135,7 +137,8 @@ class SignalingService(MultiService):
 
     def log_observer(self) -> ILogObserver:
         """Where the options want the log."""
-        return make_observer(sys.stdout, self._options["log-format"], self._options["log-level"])
+        log_format = self._options["log-format"]
+        return make_observer(in_background(sys.stdout, log_format), log_format, self._options["log-level"])
 
     def startService(self) -> None:
         self._started = self._reactor.seconds()
@@ -145,6 +148,7 @@ class SignalingService(MultiService):
         else:
             text = "Authentication is off: whoever reaches this port can watch and can be a camera."
             self.log.warn(text)
+        self._counting.start(WARNING_SECONDS)
         if self._parts.revoked is not None:
             self._revoking.start(REVOCATION_SECONDS)
 
@@ -152,14 +156,35 @@ class SignalingService(MultiService):
         """Stop listening, then send the clients away with 1001 and wait for them."""
 
         async def stop() -> None:
-            if self._revoking.running:
-                self._revoking.stop()
+            for looping in (self._revoking, self._counting):
+                if looping.running:
+                    looping.stop()
             await super(SignalingService, self).stopService()
             await self._parts.websocket.drain()
+            self._parts.warnings.tick(at_the_end=True)
             for close in self._parts.closers:
                 close()
 
         return defer.Deferred.fromCoroutine(stop())
+
+    def reload(self) -> tuple[list[str], list[str]]:
+        """Read all files again, changed or not; the names of those that were taken, and of the others."""
+        taken: list[str] = []
+        kept: list[str] = []
+        for files in self._parts.watched:
+            (taken if files.reload() else kept).append(files.names)
+        if self._parts.audit is not None:
+            self._parts.audit.reopen()
+            taken.append(str(self._options["audit-log"]))
+        if self._parts.revoked is not None:
+            self._revoke()
+        return taken, kept
+
+    def _count(self) -> None:
+        """Say what was held back."""
+        self._parts.warnings.tick()
+        if self._parts.audit is not None:
+            self._parts.audit.tick()
 
     def _revoke(self) -> None:
         assert self._parts.revoked is not None
@@ -182,6 +207,7 @@ def make_service(options: Options) -> SignalingService:
     assert IReactorTime.providedBy(reactor)
     _use_monotonic_time(reactor)
     service = SignalingService(options, reactor)
+    Signals(reactor, service.reload).setServiceParent(service)
     # What the server is made of never becomes garbage, and what it does makes next to no cycles: to look
     # for them after every 700 objects that are kept costs more than it finds.
     gc.freeze()

@@ -183,6 +183,12 @@ SETTINGS: Final = (
     Setting("log-format", "text", _one_of(*LOG_FORMATS), "text or json."),
     Setting("log-level", "info", _one_of(*LOG_LEVELS), f"One of {', '.join(LOG_LEVELS)}."),
     Setting("audit-log", "", _writable, "A file for who connected, joined and asked for which camera."),
+    Setting(
+        "audit-max-bytes",
+        "104857600",
+        _whole_number("a size is a number of bytes, 0 for any,", 0, 1 << 40),
+        "How long the audit log may be: then it is renamed to end in .1, instead of the one before.",
+    ),
     # Who may come in.
     Setting(
         "auth-secret",
@@ -211,9 +217,9 @@ SETTINGS: Final = (
     Setting(
         "auth-revoked",
         "",
-        _readable(auth.Revocations.read),
-        "A file of tokens that are good no more, with `sub NAME` or `jti ID` in each line. It is read "
-        "again when it changes.",
+        _readable(auth.Revocations.read_if_there),
+        "A file of tokens that were revoked, with `sub NAME` or `jti ID` in each line. It is read again "
+        "when it changes; an absent file is an empty list.",
     ),
     Setting("auth-timeout", "10", _seconds, "Seconds that a client has to send its token."),
     Setting(
@@ -298,6 +304,12 @@ SETTINGS: Final = (
     Setting("limit-bytes", "524288/4194304", _rate, "Bytes of messages of one connection."),
     Setting("limit-joins", "10/200", _rate, "Joining and leaving rooms, of one identity at one address."),
     Setting("limit-connects", "50/500", _rate, "New connections from one address (IPv6: one /64)."),
+    Setting(
+        "limit-tokens",
+        "20/500",
+        _rate,
+        "Wrong tokens from one address (IPv6: one /64); good ones are free.",
+    ),
     Setting("max-connections-per-address", "1000", _count, "Open connections from one address."),
     Setting("max-connections", "20000", _count, "Open connections in all; never more than open files."),
     Setting("max-members", "1000", _count, "Clients in one room."),

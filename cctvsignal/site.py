@@ -270,10 +270,5 @@ def make_root(
     """Everything on the server's port. `websocket` takes over the connection of an upgrade request;
     `server` is what the Server header says.
     """
-
-    def admits(request: Request, origin: str) -> bool:
-        transport = cast(ITransport, request.transport)
-        return entrance.admits_origin(origin, host_of(transport), is_secure(transport), headers_of(request))
-
-    web = WebApp(health, ice_servers, admits, web_dir, client_dir).app.resource()
+    web = WebApp(health, ice_servers, entrance, web_dir, client_dir).app.resource()
     return Root(websocket, web, server, origins, entrance)

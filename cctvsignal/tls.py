@@ -22,11 +22,12 @@ class ReloadedCertificate:
     """
 
     def __init__(self, certificate: Path, key: Path) -> None:
-        self._contexts = WatchedFiles([certificate, key], lambda: _context(certificate, key))
+        self.files = WatchedFiles([certificate, key], lambda: _context(certificate, key))
+        """The certificate and its key."""
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> Any:
         """What Twisted calls for each connection."""
-        return SSL.Connection(self._contexts.get(), None)
+        return SSL.Connection(self.files.get(), None)
 
 
 def _context(certificate: Path, key: Path) -> SSL.Context:

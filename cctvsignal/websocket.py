@@ -278,7 +278,10 @@ class SignalingProtocol(WebSocketServerProtocol):
 
     def _cut_off(self, why: str) -> None:
         # A close frame cannot reach a client that does not read.
-        log.warn("{peer} is cut off: {why}", peer=self.peer, why=why)
+        text = "{peer} is cut off: {why}"
+        self.factory.entrance.warnings.say(
+            "clients that do not read", log.warn, text, peer=self.peer, why=why
+        )
         self.wasNotCleanReason = why
         self.abort()
 

@@ -109,6 +109,14 @@ class LiveClient(WebSocketClientProtocol):
         await self.closed
 
 
+async def turn(seconds: float = 0.01) -> None:
+    """Let the reactor do something else before something is looked at again."""
+    done: Deferred[None] = Deferred()
+    assert IReactorTime.providedBy(reactor)
+    reactor.callLater(seconds, done.callback, None)
+    await done
+
+
 async def connect(url: str, *, answers_pings: bool = True) -> LiveClient:
     """A client that has had its welcome."""
     client = await connect_unwelcomed(url)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.integration.test_http import request
 from tests.live import LiveClient, connect, deadline
-from tests.processes import Server, server
+from tests.processes import Server, command, server
 from tests.tokens import (
     AUDIENCE,
     BAD_TOKENS,
@@ -298,6 +301,84 @@ async def test_who_is_revoked_goes_at_once_and_does_not_come_back(tmp_path: Path
         answer = await stays.ask({"type": "auth", "token": token(jti="2")})
         assert answer["code"] == "unauthorized"
         await stays.leave()
+    assert "Traceback" not in running.output
+
+
+@deadline()
+async def test_a_list_of_revoked_subjects_may_be_absent_and_is_exact(tmp_path: Path) -> None:
+    path = tmp_path / "revoked"
+    with server(f"--auth-secret={SECRET}", f"--auth-revoked={path}") as running:
+        url = running.websocket_url
+        padded, plain = [
+            await join_as(url, token(sub=subject), f"room of{subject}.") for subject in ("v ", "v")
+        ]
+        replace(path, "sub v \n")
+        assert await padded.closed == 4401
+        await plain.silent()
+        assert "revoked" in await refused(url, token(sub="v "))
+        await (await admitted(url, token(sub="v"))).leave()
+        await plain.leave()
+    assert running.output.count("does not exist: it counts as empty until it appears") == 1
+    assert "1 names begin or end with white space" in running.output
+    assert "Traceback" not in running.output
+
+
+@deadline()
+async def test_a_hostile_file_of_keys_stops_the_start_and_changes_nothing_later(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    deep = '{"keys":' + "[" * 100_000 + "]" * 100_000 + "}"
+    path.write_text(deep)
+    with command(sys.executable, "-m", "cctvsignal", f"--auth-keys={path}") as failing:
+        assert failing.wait() == 1
+    assert failing.lines == [
+        f"cctvsignal: --auth-keys={path}: it nests too deeply for a JWK set (--help lists all options)"
+    ]
+    path.write_text(key_set(secret_jwk(SECRET, "a")))
+    with server(f"--auth-keys={path}") as running:
+        for hostile in (deep, key_set(*[secret_jwk(SECRET, "") | {"kid": None}] * 17)):
+            replace(path, hostile)
+            await (await admitted(running.websocket_url, token(SECRET))).leave()
+            running.wait_for_line(r"error .*keys\.json cannot be used, what was there before stays: ")
+    assert "Traceback" not in running.output
+
+
+@deadline()
+async def test_wrong_tokens_of_an_address_are_limited_and_good_ones_are_free() -> None:
+    options = ["--trusted-proxy=127.0.0.1", "--limit-tokens=0.01/3"]
+    key = public_pem("RS256")
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write(key)
+        file.flush()
+        with server(f"--auth-keys={file.name}", *options) as running:
+            url, good = running.websocket_url, token(PRIVATE_KEYS["RS256"], "RS256")
+            bad = token(PRIVATE_KEYS["ES256"], "ES256")
+
+            async def code(text: str, address: str) -> int | None:
+                client = await come(url, {**bearer(text), "X-Forwarded-For": address})
+                return await client.closed
+
+            for _ in range(5):
+                await (await admitted(url, good)).leave()
+            # Each way takes from the same.
+            stranger = await come(url, {"X-Forwarded-For": "192.0.2.1"})
+            await stranger.next()
+            answer = await stranger.ask({"type": "auth", "token": bad})
+            assert answer["code"] == "unauthorized"
+            assert await code(bad, "192.0.2.1") == 4401
+            headers = {**bearer(bad), "X-Forwarded-For": "192.0.2.1"}
+            assert request(running, "/api/ice-servers", headers=headers)[0].status == 401
+            response, body = request(running, "/api/ice-servers", headers=headers)
+            assert (response.status, "wrong tokens" in json.loads(body)["error"]) == (429, True)
+            assert 0 < int(response.headers["Retry-After"]) <= 100
+            assert await code(bad, "192.0.2.1") == 1013
+            answer = await stranger.ask({"type": "auth", "token": bad})
+            assert (answer["code"], 0 < answer["retryAfter"] <= 100) == ("rateLimited", True)
+            await stranger.leave()
+            # Others hear nothing of it, and of an IPv6 network there is one.
+            assert await code(bad, "192.0.2.2") == 4401
+            codes = [await code(bad, f"2001:db8::{number}") for number in range(4)]
+            assert codes == [4401, 4401, 4401, 1013]
+        assert len([line for line in running.lines if "too many wrong tokens" in line]) == 0
     assert "Traceback" not in running.output
 
 

@@ -291,7 +291,8 @@ def test_1_000_clients_that_never_read_are_cut_off_before_the_memory_is_full_of_
         for reader, _ in readers.values():
             reader.say({"type": "ping"})
             reader.hears("pong")
-        assert len(lines_of(running, "is cut off")) == 1000
+        # One line a minute, and how many more there were.
+        assert 1 <= len(lines_of(running, "is cut off")) <= 5
         assert not lines_of(running, "Traceback")
         # Twice as much for what Python needs beside the bytes themselves.
         assert most_memory(running) - before < 2 * MAX_UNSENT_IN_ALL

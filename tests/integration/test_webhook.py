@@ -9,15 +9,24 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from twisted.internet import reactor
-from twisted.internet.defer import DeferredList, DeferredQueue, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, DeferredQueue, maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import Clock
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
-from tests.live import connect, deadline
+from cctvsignal import webhook
+from cctvsignal.access import CannotSay, Unauthorized
+from cctvsignal.auth import ClaimRules, Revocations
+from cctvsignal.policy import Outcome
+from cctvsignal.rate_limited_log import RateLimitedLog
+from cctvsignal.webhook import WebhookAuthenticator
+from tests.live import LiveClient, connect, deadline, turn
 from tests.processes import Server, server
-from tests.tokens import LONG, admitted, bearer, come, joining, refused
+from tests.tokens import AUDIENCE, ISSUER, LONG, admitted, bearer, come, joining, refused
 
 BAD_ANSWERS = {
     "error-500": (500, b"{}"),
@@ -88,20 +97,26 @@ def good(**more: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def owner(*options: str) -> AsyncIterator[tuple[WhoIsThis, Server]]:
-    """A service and a server that asks it."""
+async def asked() -> AsyncIterator[tuple[WhoIsThis, str]]:
+    """A service, and its address."""
     service = WhoIsThis()
     site = Site(service)
     site.noisy = False
     listening = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(site)
-    url = f"http://127.0.0.1:{listening.getHost().port}/who"
     try:
+        yield service, f"http://127.0.0.1:{listening.getHost().port}/who"
+    finally:
+        await maybeDeferred(listening.stopListening)
+
+
+@asynccontextmanager
+async def owner(*options: str) -> AsyncIterator[tuple[WhoIsThis, Server]]:
+    """A service and a server that asks it."""
+    async with asked() as (service, url):
         with server(f"--auth-webhook={url}", *options) as running:
             yield service, running
         assert "Traceback" not in running.output
         assert "Unhandled" not in running.output
-    finally:
-        await maybeDeferred(listening.stopListening)
 
 
 @deadline()
@@ -173,11 +188,26 @@ async def test_whom_the_service_does_not_know_is_refused() -> None:
             answer = await client.ask({"type": "auth", "token": text})
             assert (answer["code"], answer["message"]) == ("unauthorized", "The token is not known.")
             await client.leave()
-        # A refusal is not kept: its holder may be known a moment later.
+            # It is asked once, whoever brings it how often.
+            assert service.asked[text] == 1
+        # But a refusal is kept for seconds only: its holder may be known by then.
         service.claims["unknown"] = good()
-        await (await admitted(running.websocket_url, "unknown")).leave()
+        while True:
+            client = await come(running.websocket_url, bearer("unknown"))
+            if await is_welcomed(client):
+                break
+            await turn(0.2)
+        await client.leave()
+        assert service.asked["unknown"] == 2
         assert "Traceback" not in running.output
         assert all(text not in running.output for text in service.asked)
+
+
+async def is_welcomed(client: LiveClient) -> bool:
+    """Whether the first thing that a client hears is a message, not a close."""
+    either: list[Deferred[Any]] = [maybeDeferred(client.next_frame), client.closed]
+    _, index = await DeferredList(either, fireOnOneCallback=True)
+    return index == 0
 
 
 async def is_told_to_try_again(url: str, text: str) -> bool:
@@ -192,7 +222,7 @@ async def test_an_answer_that_makes_no_sense_lets_nobody_in() -> None:
     async with owner() as (service, running):
         for text in (*BAD_ANSWERS, *redirects):
             assert await is_told_to_try_again(running.websocket_url, text), text
-            running.wait_for_line(r"error http://127\.0\.0\.1:\d+/who does not say whose a token is: \S")
+        running.wait_for_line(r"error http://127\.0\.0\.1:\d+/who does not say whose a token is: \S")
         assert not service.asked["the-other-way"]
         assert not service.asked["a redirect was followed"]
         # Nothing of it is kept.
@@ -254,3 +284,123 @@ async def test_who_goes_before_the_service_answers_leaves_nothing_behind() -> No
         request.finish()
         await (await admitted(running.websocket_url, "slow-token")).leave()
         assert service.asked["slow-token"] == 1
+
+
+# --- what strangers can make a server ask
+
+
+def refuse(request: Request) -> None:
+    request.setResponseCode(401)
+    request.finish()
+
+
+@deadline(40)
+async def test_unknown_tokens_are_so_many_questions_at_once_and_each_address_has_its_turn() -> None:
+    strangers = 60
+    async with owner("--trusted-proxy=127.0.0.1") as (service, running):
+
+        def ask(text: str, address: str) -> Any:
+            headers = {**bearer(text), "X-Forwarded-For": address}
+            return maybeDeferred(come, running.websocket_url, headers)
+
+        coming = [ask(f"slow-{number}", "192.0.2.1") for number in range(strangers)]
+        requests = [await service.waiting.get() for _ in range(webhook.AT_ONCE)]
+        # Whoever comes now is behind one stranger, not behind all of them.
+        coming.append(ask("slow-neighbour", "192.0.2.2"))
+        await (await connect(running.websocket_url)).leave()
+        assert not service.waiting.pending
+        assert sum(service.asked.values()) == webhook.AT_ONCE
+        for _ in range(2):
+            refuse(requests.pop())
+            requests.append(await service.waiting.get())
+        assert service.asked["slow-neighbour"] == 1
+        for _ in range(strangers - webhook.AT_ONCE - 1):
+            refuse(requests.pop())
+            requests.append(await service.waiting.get())
+        for request in requests:
+            refuse(request)
+        for _, client in await DeferredList(coming):
+            assert await client.closed == 4401
+        assert sum(service.asked.values()) == strangers + 1
+
+
+@deadline()
+async def test_a_queue_of_questions_that_is_full_is_busy_and_a_question_that_waits_too_long_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(webhook, "AT_ONCE", 1)
+    monkeypatch.setattr(webhook, "WAITING", 2)
+    monkeypatch.setattr(webhook, "SECONDS", 2 * webhook.WAITING_SECONDS)
+    assert IReactorTime.providedBy(reactor)
+    clock = Clock()
+    async with asked() as (service, url):
+        authenticate = WebhookAuthenticator(
+            url, clock, Revocations, ClaimRules(), RateLimitedLog(clock), lambda: 0.0
+        )
+        outcomes: dict[str, Outcome] = {}
+
+        def ask(text: str) -> None:
+            authenticate(text, "192.0.2.1", lambda outcome: outcomes.update({text: outcome}))
+
+        for text in ("slow-1", "slow-2", "slow-3", "slow-4"):
+            ask(text)
+        request = await service.waiting.get()
+        assert list(outcomes) == ["slow-4"]
+        assert isinstance(outcomes["slow-4"], CannotSay)
+        assert outcomes["slow-4"].retry_after > 0
+        # Those that wait are told to try again; the open question ends by its own time-out.
+        clock.advance(webhook.WAITING_SECONDS)
+        assert set(outcomes) == {"slow-2", "slow-3", "slow-4"}
+        clock.advance(webhook.WAITING_SECONDS)
+        assert all(isinstance(outcome, CannotSay) for outcome in outcomes.values())
+        assert set(outcomes) == {"slow-1", "slow-2", "slow-3", "slow-4"}
+        assert await service.gone.get() == "slow-1"
+        assert service.asked == {"slow-1": 1}
+        # And there is place again.
+        ask("unknown")
+        while "unknown" not in outcomes:
+            await turn()
+        assert isinstance(outcomes["unknown"], Unauthorized)
+        assert request.code == 200
+
+
+@deadline()
+async def test_a_service_that_is_down_is_worth_one_line_and_the_number_of_others() -> None:
+    with server("--auth-webhook=http://127.0.0.1:1/who") as running:
+        for number in range(30):
+            assert await is_told_to_try_again(running.websocket_url, f"token-{number}")
+        lines = [line for line in running.lines if "does not say whose a token is" in line]
+        assert len(lines) == 1
+        assert len([line for line in running.lines if "turned away" in line]) == 1
+    assert "error auth webhook: 29 more since the last line" in running.output
+    assert "warn  rejected connections (1013): 29 more since the last line" in running.output
+
+
+WRONG_CLAIMS: dict[str, dict[str, Any]] = {
+    "aud-of-others": {"aud": "others"},
+    "aud-absent": {"aud": None},
+    "aud-is-a-number": {"aud": 5},
+    "aud-list-of-others": {"aud": ["others"]},
+    "iss-of-others": {"iss": "others"},
+    "iss-absent": {"iss": None},
+    "not-yet": {"nbf": time.time() + LONG},
+    "from-the-future": {"iat": time.time() + LONG},
+    "too-late": {"exp": time.time() - 1},
+}
+
+
+@deadline()
+async def test_claims_of_the_service_are_checked_as_those_of_signed_tokens() -> None:
+    async with owner(f"--auth-audience={AUDIENCE}", f"--auth-issuer={ISSUER}") as (service, running):
+        ours: dict[str, Any] = {"aud": AUDIENCE, "iss": ISSUER}
+        for text, wrong in WRONG_CLAIMS.items():
+            service.claims[text] = good(**ours | wrong)
+            assert await refused(running.websocket_url, text), text
+        # Clocks may differ by a minute.
+        rights: list[tuple[str, dict[str, Any]]] = [
+            ("list", {"aud": ["others", AUDIENCE]}),
+            ("soon", {"nbf": time.time() + 30}),
+        ]
+        for text, right in rights:
+            service.claims[text] = good(**ours | right)
+            await (await admitted(running.websocket_url, text)).leave()

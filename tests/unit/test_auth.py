@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from cctvsignal.access import Identity, Unauthorized
-from cctvsignal.auth import Revocations, TokenAuthenticator, mint
+from cctvsignal.auth import ClaimRules, Revocations, TokenAuthenticator, mint
 from cctvsignal.keys import Key, choose, from_file, from_secrets, new_key_set, private_key
 from cctvsignal.policy import Outcome
 
@@ -51,7 +51,7 @@ def signed(payload: bytes, header: bytes = b'{"alg":"HS256","typ":"JWT"}', key: 
 
 
 def authenticator(keys: list[Key] = KEYS, **options: Any) -> TokenAuthenticator:
-    return TokenAuthenticator(lambda: keys, options.pop("revoked", Revocations), **options)
+    return TokenAuthenticator(lambda: keys, options.pop("revoked", Revocations), ClaimRules(**options))
 
 
 def why_not(text: str, **options: Any) -> str:
@@ -131,7 +131,7 @@ def test_times_are_kept_with_a_leeway() -> None:
     now = time.time()
     authenticator().identify(token(exp=now - 50))
     assert "expired" in why_not(token(exp=now - 70))
-    assert "expired" in why_not(token(exp=now - 5), leeway=0)
+    assert "expired" in why_not(token(exp=now - 5), leeway=0, grace=0)
     authenticator().identify(token(nbf=now + 50))
     assert "clock says 20" in why_not(token(nbf=now + 70))
     authenticator().identify(token(iat=now - 1000))
@@ -350,7 +350,113 @@ def test_a_list_of_revoked_tokens_has_two_kinds_of_lines(line: str, tmp_path: Pa
 
 def test_the_outcome_is_handed_over() -> None:
     outcomes: list[Outcome] = []
-    authenticator()(token(), outcomes.append)
-    authenticator()("nonsense", outcomes.append)
+    authenticator()(token(), "192.0.2.1", outcomes.append)
+    authenticator()("nonsense", "192.0.2.1", outcomes.append)
     assert isinstance(outcomes[0], Identity)
     assert isinstance(outcomes[1], Unauthorized)
+
+
+# --- files of keys that are too much
+
+
+def secret(number: int, **more: Any) -> dict[str, Any]:
+    text = base64.urlsafe_b64encode(f"secret number {number:05} of at least 32 bytes".encode())
+    return {"kty": "oct", "k": text.decode().rstrip("="), **more}
+
+
+CANARY = base64.urlsafe_b64encode(b"CANARY of at least 32 bytes, not to be seen").decode().rstrip("=")
+BAD_SETS = {
+    "nests 100,000 deep": (b'{"keys":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nests too deeply"),
+    "an entry nests": (b'{"keys":[{"kty":"oct","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}]}", "nests"),
+    "too long": (b" " * (1024 * 1024) + b'{"keys":[]}', "more than 1048576 bytes"),
+    "too many": ({"keys": [secret(n, kid=f"{n}") for n in range(1001)]}, "has 1001 keys, and at most 1000"),
+    "17, one without a name": (
+        {"keys": [*(secret(n, kid=f"{n}") for n in range(16)), secret(16)]},
+        "key 17 of 17 has no kid",
+    ),
+    "17 of one name": ({"keys": [secret(n, kid="x") for n in range(17)]}, "17 keys have the kid 'x'"),
+    "a kind that there is not": (
+        {"keys": [secret(0), {"kty": "none", "k": CANARY}]},
+        "key 2: .*kty is one of",
+    ),
+    "no point of the curve": (
+        {"keys": [{"kty": "EC", "crv": "P-256", "kid": "e", "x": CANARY, "y": CANARY}]},
+        r"key 1 \(kid 'e'\): it cannot be used: as a key of type EC",
+    ),
+    "numbers for texts": ({"keys": [{"kty": "RSA", "n": 5, "e": [CANARY]}]}, "key 1: .*type RSA"),
+    "a strange alg": ({"keys": [{"kty": "oct", "k": CANARY, "alg": 5}]}, "key 1: its alg is '5'"),
+    "a long kid": ({"keys": [{"kty": "oct", "k": CANARY, "kid": "k" * 1000}]}, "key 1 .*a kid is"),
+}
+
+
+@pytest.mark.parametrize("data", BAD_SETS)
+def test_a_set_of_keys_that_is_too_much_is_refused_without_a_word_of_its_keys(
+    data: str, tmp_path: Path
+) -> None:
+    content, why = BAD_SETS[data]
+    with pytest.raises(ValueError, match=why) as caught:
+        from_file(write(tmp_path / "keys", content))
+    assert CANARY not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_file_without_an_end_is_not_read_to_its_end() -> None:
+    with pytest.raises(ValueError, match="more than"):
+        from_file(Path("/dev/zero"))
+
+
+def test_with_many_keys_a_token_says_which_one_it_is_signed_with(tmp_path: Path) -> None:
+    entries = [secret(number, kid=f"{number}") for number in range(17)]
+    secrets = [base64.urlsafe_b64decode(entry["k"] + "==").decode() for entry in entries]
+    few, many = (from_file(write(tmp_path / "keys", {"keys": entries[:count]})) for count in (16, 17))
+    authenticator(few).identify(token(secrets[15]))
+    authenticator(many).identify(token(secrets[16], {"kid": "16"}))
+    assert "kid" in why_not(token(secrets[16]), keys=many)
+    # So a bad token costs one verification, however many keys there are.
+    assert len(list(choose(many, {"alg": "HS256", "kid": "3"}))) == 1
+    assert "not signed" in why_not(token(NEW, {"kid": "3"}), keys=many)
+
+
+def test_17_secrets_need_names() -> None:
+    texts = [f"secret-number-{number:05}-of-at-least-32-bytes" for number in range(17)]
+    assert len(from_secrets(" ".join(texts[:16]))) == 16
+    assert len(from_secrets(" ".join(f"{n}:{text}" for n, text in enumerate(texts)))) == 17
+    with pytest.raises(ValueError, match="kid"):
+        from_secrets(" ".join(texts))
+
+
+# --- exact names of those who are revoked
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "vera ",
+        " vera",
+        "vera\t",
+        "vera: ",
+        ": vera",
+        " ",
+        "a\u2028b",
+        "a\x85b",
+        "a\rb",
+        "#vera",
+        "sub vera",
+    ],
+    ids=repr,
+)
+def test_a_subject_is_revoked_exactly_as_it_is_written(subject: str, tmp_path: Path) -> None:
+    for end in ("\n", "\r\n", ""):
+        revoked = Revocations.read(write(tmp_path / "revoked", f"jti 7\nsub {subject}{end}".encode()))
+        assert revoked.concerns(Identity(subject, "viewer"))
+        others = {subject.strip(), subject + " ", " " + subject, "vera"} - {subject}
+        assert not any(revoked.concerns(Identity(other, "viewer")) for other in others)
+
+
+def test_a_subject_with_a_line_break_is_revoked_as_json(tmp_path: Path) -> None:
+    revoked = Revocations.read(write(tmp_path / "revoked", b'{"sub": "a\\nb "}\n{"jti":"7"}\n'))
+    assert revoked.concerns(Identity("a\nb ", "viewer"))
+    assert revoked.concerns(Identity("a", "viewer", token_id="7"))
+    for bad in (b"{", b'{"sub":5}', b'{"exp":"a"}', b'{"sub":"a","jti":"b"}', b"{}", b"{" * 9000):
+        with pytest.raises(ValueError, match="line 1"):
+            Revocations.read(write(tmp_path / "revoked", bad))

@@ -13,7 +13,8 @@ from cctvsignal.access import ANYONE, NOBODY, CannotSay, Identity, Unauthorized
 from cctvsignal.hub import Hub
 from cctvsignal.ice import IceOffer
 from cctvsignal.messages import decode
-from cctvsignal.policy import Outcome, Policy
+from cctvsignal.ownership import MOST_HELD
+from cctvsignal.policy import Authenticate, Outcome, Policy, Verdict
 from cctvsignal.registry import Client
 
 VIEWER = Identity("vera", "viewer", ("hall",), ("porch-*",))
@@ -184,9 +185,9 @@ def test_whoever_does_not_say_who_it_is_must_go(clock: Clock) -> None:
     assert stranger.closed == (4408, "no token came in time")
 
 
-def authenticator(*outcomes: Outcome) -> Callable[[str, Callable[[Outcome], None]], None]:
+def authenticator(*outcomes: Outcome) -> Authenticate:
     left = list(outcomes)
-    return lambda token, done: done(left.pop(0))
+    return lambda token, address, done: done(left.pop(0))
 
 
 def test_auth_makes_somebody_of_a_stranger(clock: Clock) -> None:
@@ -223,7 +224,7 @@ def test_a_token_may_be_renewed_but_not_for_something_else(clock: Clock) -> None
 
 def test_an_answer_that_comes_after_the_client_is_gone_is_for_nobody(clock: Clock) -> None:
     later: list[Callable[[Outcome], None]] = []
-    house = hub(clock, authenticate=lambda token, done: later.append(done))
+    house = hub(clock, authenticate=lambda token, address, done: later.append(done))
     stranger = Party(house, NOBODY)
     stranger.say(type="auth", token="1")
     house.disconnect(stranger.client)
@@ -271,16 +272,49 @@ def test_a_room_has_only_so_many_members_and_cameras(clock: Clock) -> None:
 
 
 class Keys:
-    """Device keys in a dictionary."""
+    """Device keys in a dictionary. `asked` are answered at once, or when the test says so."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: bool = True) -> None:
         self.pinned: dict[tuple[str, str], str] = {}
+        self.at_once = at_once
+        self.is_busy = False
+        self.asked: list[Callable[[], None]] = []
 
-    def admits(self, room: str, camera_id: str, key: str | None) -> bool:
-        return self.pinned.get((room, camera_id), key) == key
+    def look(self, room: str, camera_id: str, key: str | None, done: Callable[[Verdict], None]) -> None:
+        self._answer(lambda: done(self._verdict(room, camera_id, key)))
 
-    def pin(self, room: str, camera_id: str, key: str) -> None:
-        self.pinned.setdefault((room, camera_id), key)
+    def pin(
+        self,
+        room: str,
+        camera_id: str,
+        key: str,
+        address: str,
+        subject: str,
+        done: Callable[[Verdict], None],
+    ) -> None:
+        def pin() -> None:
+            if not self.is_busy:
+                self.pinned.setdefault((room, camera_id), key)
+            done(self._verdict(room, camera_id, key))
+
+        self._answer(pin)
+
+    def answer_all(self) -> None:
+        """Answer what was asked, and what is asked for that reason."""
+        while self.asked:
+            self.asked.pop(0)()
+
+    def _answer(self, answer: Callable[[], None]) -> None:
+        if self.at_once:
+            answer()
+        else:
+            self.asked.append(answer)
+
+    def _verdict(self, room: str, camera_id: str, key: str | None) -> Verdict:
+        if self.is_busy:
+            return Verdict.BUSY
+        pinned = self.pinned.get((room, camera_id))
+        return Verdict.FREE if pinned is None else Verdict.OWNED if pinned == key else Verdict.DENIED
 
 
 def test_a_camera_id_belongs_to_the_first_key(clock: Clock) -> None:
@@ -305,6 +339,133 @@ def test_a_camera_that_only_claims_an_id_pins_nothing(clock: Clock) -> None:
     house.pong(holder.client)
     assert code_of(claimant.heard()) == "cameraIdInUse"
     assert keys.pinned == {}
+
+
+@pytest.fixture
+def slow() -> Keys:
+    """Keys that take their time."""
+    return Keys(at_once=False)
+
+
+def types_of(heard: list[dict[str, Any]]) -> list[str]:
+    return [str(message.get("code", message["type"])) for message in heard]
+
+
+def test_what_a_camera_says_while_its_key_is_looked_up_keeps_its_order(clock: Clock, slow: Keys) -> None:
+    house = hub(clock, device_keys=slow)
+    camera, other = Party(house, ANYONE), Party(house, ANYONE)
+    other.join()
+    other.heard()
+    assert camera.join("porch", deviceKey="k" * 16, requestId="1") == []
+    assert camera.say(type="ping", data="2") == []
+    assert camera.say(type="iceCandidate", target=other.client.id, candidate=None) == []
+    assert camera.say(type="join", room="attic", deviceType="camera", cameraId="porch", requestId="3") == []
+    assert camera.say(type="leave", requestId="4") == []
+    # Others do not wait for it.
+    assert types_of(other.say(type="ping")) == ["pong"]
+    slow.answer_all()
+    assert [message.get("requestId", message.get("data")) for message in camera.heard()] == [
+        "1",
+        "2",
+        "3",
+        "4",
+    ]
+    assert types_of(other.heard()) == [
+        "clientJoined",
+        "cameraAvailable",
+        "iceCandidate",
+        "cameraUnavailable",
+        "clientDisconnected",
+    ]
+    assert slow.pinned == {("hall", "porch"): "k" * 16}
+
+
+def test_of_two_cameras_that_pin_one_id_at_the_same_moment_one_wins(clock: Clock, slow: Keys) -> None:
+    house = hub(clock, device_keys=slow)
+    parties = [Party(house, ANYONE) for _ in range(2)]
+    for party, key in zip(parties, "ab", strict=True):
+        party.join("porch", deviceKey=key * 16)
+    slow.answer_all()
+    assert [types_of(party.heard()) for party in parties] == [["joined"], ["forbidden"]]
+    assert slow.pinned == {("hall", "porch"): "a" * 16}
+
+
+def test_a_camera_that_is_gone_before_its_key_is_found_leaves_nothing_behind(
+    clock: Clock, slow: Keys
+) -> None:
+    house = hub(clock, device_keys=slow)
+    camera, next_one = Party(house, ANYONE), Party(house, ANYONE)
+    camera.join("porch", deviceKey="k" * 16)
+    camera.say(type="listCameras")
+    house.disconnect(camera.client)
+    slow.answer_all()
+    assert camera.heard() == []
+    assert slow.pinned == {}
+    assert house.counts().cameras == 0
+    next_one.join("porch")
+    slow.answer_all()
+    assert types_of(next_one.heard()) == ["joined"]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_key_that_cannot_be_kept_lets_no_camera_in(clock: Clock, at_once: bool) -> None:
+    keys = Keys(at_once)
+    keys.is_busy = True
+    house = hub(clock, device_keys=keys)
+    camera, viewer = Party(house, ANYONE), Party(house, ANYONE)
+    heard = camera.join("porch", deviceKey="k" * 16, requestId="1")
+    keys.answer_all()
+    [answer] = heard or camera.heard()
+    assert (answer["code"], answer["requestId"], answer["retryAfter"]) == ("serverBusy", "1", 5)
+    # Viewers need no keys.
+    assert types_of(viewer.join()) == ["joined"]
+    keys.is_busy = False
+    heard = camera.join("porch", deviceKey="k" * 16, requestId="2")
+    keys.answer_all()
+    assert types_of(heard or camera.heard()) == ["joined"]
+
+
+def test_a_token_that_comes_while_a_key_is_looked_up_decides_about_the_join(
+    clock: Clock, slow: Keys
+) -> None:
+    later: list[Callable[[Outcome], None]] = []
+    house = hub(clock, device_keys=slow, authenticate=lambda token, address, done: later.append(done))
+    camera = Party(house, CAMERA)
+    camera.say(type="auth", token="1")
+    camera.join("porch")
+    later[0](Identity("carl", "camera", ("attic",)))
+    slow.answer_all()
+    assert types_of(camera.heard()) == ["authenticated", "forbidden"]
+
+
+def test_messages_beyond_a_bound_do_not_wait_for_a_key(clock: Clock, slow: Keys) -> None:
+    house = hub(clock, device_keys=slow)
+    camera = Party(house, ANYONE)
+    camera.join("porch")
+    for number in range(MOST_HELD):
+        assert camera.say(type="ping", data=str(number)) == []
+    assert types_of(camera.say(type="ping", data="one too many")) == ["serverBusy"]
+    slow.answer_all()
+    heard = camera.heard()
+    assert types_of(heard) == ["joined"] + ["pong"] * MOST_HELD
+    assert [message["data"] for message in heard[1:]] == [str(number) for number in range(MOST_HELD)]
+
+
+def test_claims_are_settled_when_the_keys_of_the_claimants_are_found(clock: Clock, slow: Keys) -> None:
+    house = hub(clock, device_keys=slow)
+    holder, *claimants = (Party(house, ANYONE) for _ in range(4))
+    for party in (holder, *claimants):
+        party.join("porch")
+        slow.answer_all()
+    # One of them asks again, which is still being looked up when the id becomes free.
+    claimants[2].join("porch")
+    house.disconnect(holder.client)
+    assert types_of(claimants[2].heard()) == ["cameraIdInUse"]
+    slow.answer_all()
+    assert types_of(claimants[2].heard()) == ["joined"]
+    house.pong(claimants[2].client)
+    for claimant in claimants[:2]:
+        assert types_of(claimant.heard()) == ["cameraIdInUse"]
 
 
 # --- TURN

@@ -220,7 +220,7 @@ class Asking:
         self.answer: Callable[[Outcome], None] | None = None
         self.house.entrance._authenticate = self._ask
 
-    def _ask(self, token: str, done: Callable[[Outcome], None]) -> None:
+    def _ask(self, token: str, address: str, done: Callable[[Outcome], None]) -> None:
         assert token == "abc"
         self.answer = done
 

@@ -110,7 +110,7 @@ def test_a_bad_value_is_one_line_with_its_source(argument: str) -> None:
 
 TEXTS = {"auth-audience", "auth-issuer", "turn-username", "turn-password"}
 """Any text is a value of these."""
-BAD = {"audit-log": "/nowhere/at/all", "camera-keys": "/nowhere/at/all"}
+BAD = {"audit-log": "/nowhere/at/all", "camera-keys": "/nowhere/at/all", "auth-revoked": "/"}
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
