@@ -11,6 +11,7 @@ import av
 from av.video.frame import PictureType
 from twisted.logger import Logger
 
+from .conversion import Converter
 from .frames import FrameReader
 from .packets import FRESH_SECONDS, VIDEO_CLOCK, Packet, PacketFeed
 from .rates import SharedBitrate
@@ -61,6 +62,7 @@ class VideoEncoder:
         self._codec = codec
         self._size = size
         self._rate = rate
+        self._converter = Converter()
         self._context: av.VideoCodecContext | None = None
         self._made_for = (0, 0, 0)
         """Width, height and bitrate; the context itself rounds what it is given."""
@@ -70,7 +72,7 @@ class VideoEncoder:
         width, height = self._size or (frame.width, frame.height)
         # Both codecs halve the size of the colour planes.
         width, height = width - width % 2, height - height % 2
-        picture = frame.reformat(width=width, height=height, format="yuv420p")
+        picture = self._converter.convert(frame, "yuv420p", (width, height))
         if self._context is None or self._made_for != (width, height, bitrate):
             self._context = self._open(width, height, bitrate)
             self._made_for = (width, height, bitrate)

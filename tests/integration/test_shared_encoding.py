@@ -7,6 +7,7 @@ import gc
 import itertools
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -254,3 +255,17 @@ async def _settled() -> tuple[int, int, int]:
         await asyncio.sleep(0.1)
         seen.append(_open_things())
     return min(seen)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("pixels", "size"), [("yuv420p", "320x240"), ("yuvj422p", "same")])
+def test_two_codecs_at_once_for_long_under_load(pixels: str, size: str) -> None:
+    many = 1500
+    busy = (sys.executable, "-c", "while True: pass")
+    with (
+        command(*busy),
+        command(*busy),
+        command(sys.executable, "-m", "tests.two_codecs", str(many), pixels, size) as process,
+    ):
+        process.wait_for_line(f"right: H264={many} VP8={many}", seconds=300)
+        assert process.wait() == 0

@@ -96,6 +96,7 @@ CLIENT_MEDIA = {
         "queues",
         "frames",
         "packets",
+        "conversion",
         "encoder",
         "outgoing",
         "broadcast",
