@@ -6,14 +6,16 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 from cctvsignal_clients import CameraClient, Stream, ViewerClient, WebRTCCCTVClient
+from cctvsignal_clients.h264 import SLICE, SLICE_IDR, kind, nal_units
 from cctvsignal_clients.peer import PeerSession
 from cctvsignal_clients.sources.pattern import read_counter
 from msgspec import Raw
 from twisted.internet.defer import Deferred
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 
 MEDIA_SECONDS = 60.0
 
@@ -48,9 +50,33 @@ def counters_of_file(path: Path) -> list[int]:
         return [read_counter(frame) for frame in container.decode(video=0)]
 
 
+def slices(path: Path) -> list[bytes]:
+    """The coded pictures in a file, without what surrounds them."""
+    found = []
+    with av.open(str(path)) as file:
+        convert = av.BitStreamFilterContext("h264_mp4toannexb", file.streams.video[0])
+        for packet in file.demux(video=0):
+            for converted in convert.filter(packet if packet.size else None):
+                units = nal_units(bytes(converted))
+                found += [unit for unit in units if kind(unit) in (SLICE, SLICE_IDR)]
+    return found
+
+
 def assert_no_loss(numbers: list[int]) -> None:
     """Every picture has come, once and in its turn."""
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+@asynccontextmanager
+async def logged() -> AsyncIterator[list[LogEvent]]:
+    """What is logged meanwhile."""
+    events: list[LogEvent] = []
+    observer = cast(ILogObserver, events.append)
+    globalLogPublisher.addObserver(observer)
+    try:
+        yield events
+    finally:
+        globalLogPublisher.removeObserver(observer)
 
 
 def event(client: WebRTCCCTVClient, name: str) -> Deferred[Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import struct
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -34,3 +36,25 @@ def write_generated(path: Path, source: str, frames: int) -> None:
         for frame in itertools.islice(pictures.decode(stream), frames):
             container.mux(video.encode(frame.reformat(format="yuv420p")))
         container.mux(video.encode(None))
+
+
+def write_video_with_sound(path: Path, seconds: int) -> None:
+    """Pictures with their number in them, and a sound of one pitch."""
+    with av.open(str(path), "w") as file:
+        video = file.add_stream("libx264", rate=15, options={"profile": "baseline", "g": "15"})
+        assert isinstance(video, av.VideoStream)
+        video.width, video.height, video.pix_fmt = 640, 480, "yuv420p"
+        audio = file.add_stream("aac", rate=44_100)
+        assert isinstance(audio, av.AudioStream)
+        audio.layout = "mono"
+        for number in range(15 * seconds):
+            frame = draw(number, datetime.now(UTC))
+            frame.pts, frame.time_base = number, Fraction(1, 15)
+            file.mux(video.encode(frame))
+            sound = av.AudioFrame(format="fltp", layout="mono", samples=2940)
+            wave = [0.5 * math.sin(2 * math.pi * 440 * at / 44_100) for at in range(2940)]
+            sound.planes[0].update(struct.pack("<2940f", *wave))
+            sound.sample_rate, sound.pts, sound.time_base = 44_100, number * 2940, Fraction(1, 44_100)
+            file.mux(audio.encode(sound))
+        file.mux(video.encode(None))
+        file.mux(audio.encode(None))

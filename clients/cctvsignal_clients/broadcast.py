@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from av import VideoFrame
+from twisted.logger import Logger
 
 from . import bridge
-from .encoder import AS_THE_SOURCE, CODECS, Codec, EncoderSettings, SharedEncoder
+from .encoder import (
+    AS_THE_SOURCE,
+    CODECS,
+    Codec,
+    EncoderSettings,
+    EncodingFailed,
+    SharedEncoder,
+    VideoEncoder,
+    cannot_encode,
+)
 from .frames import FrameReader
 from .outgoing import OutgoingTrack
 from .packets import GroupOfPictures, PacketFeed
 from .sources import Source
+
+TRY_AGAIN_SECONDS: Final = 60.0
+"""An encoder that has failed is not tried again before: viewers come back every few seconds."""
+
+log = Logger()
 
 
 @dataclass(frozen=True)
@@ -36,6 +52,10 @@ class Channel:
         self._encoder: SharedEncoder | None = None
         self._frames: FrameReader[VideoFrame] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._problem = ""
+        self._problem_until = float("inf")
+        self.on_problem: Callable[[Channel], None] = lambda channel: None
+        """Called when viewers that read this channel will get no pictures: `problem` says why."""
         feed.on_readers = self.update
         feed.on_keyframe_wanted = self._want_keyframe
 
@@ -44,14 +64,35 @@ class Channel:
         """Whether the source's own packets will do."""
         return self.codec == "H264" and self._source.passes_h264
 
+    @property
+    def problem(self) -> str:
+        """Why there are no pictures in this codec; empty if there are."""
+        if self.passes_through or asyncio.get_running_loop().time() >= self._problem_until:
+            return ""
+        return self._problem
+
+    async def check(self) -> None:
+        """See whether there is an encoder for it at all, if it needs one."""
+        if not self.passes_through:
+            try:
+                await asyncio.to_thread(VideoEncoder(self.codec, None, self._source.rate).check)
+            except Exception as error:
+                self._problem = cannot_encode(self.codec, error)
+                log.error("{problem}", problem=self._problem)
+
     def update(self) -> None:
         """Encode what is needed by now, and nothing else."""
+        if self.feed.readers and self.problem:
+            self.stop()
+            # Not at once: the reader that has just come is not its track's yet.
+            asyncio.get_running_loop().call_soon(self.on_problem, self)
+            return
         if self.feed.readers and self._task is None:
             self._frames = FrameReader(keep=1)
             self._source.placeholders.add(self._frames)
             settings, rate = self._settings, self._source.rate
             self._encoder = SharedEncoder(self.codec, self._frames, self.feed, settings, rate)
-            self._task = bridge.background(self._encoder.run())
+            self._task = bridge.background(self._encode(self._encoder))
         elif not self.feed.readers:
             self.stop()
         if self._frames is not None:
@@ -85,6 +126,17 @@ class Channel:
         if shared is not None:
             shared.update((each.rate.limit for each in mine), now)
 
+    async def _encode(self, encoder: SharedEncoder) -> None:
+        try:
+            await encoder.run()
+        except EncodingFailed as error:
+            self._problem = str(error)
+            self._problem_until = asyncio.get_running_loop().time() + TRY_AGAIN_SECONDS
+            log.error(
+                "{problem}; not tried again for {pause:.0f} s", problem=error, pause=TRY_AGAIN_SECONDS
+            )
+            self.update()
+
     def _want_keyframe(self) -> None:
         if self._encoder is not None:
             self._encoder.want_keyframe()
@@ -106,11 +158,26 @@ class Broadcast:
             "H264": Channel("H264", source, settings, source.h264),
             "VP8": Channel("VP8", source, settings, PacketFeed(group=GroupOfPictures())),
         }
+        for channel in self._channels.values():
+            channel.on_problem = self._cannot_encode
+        self.on_problem: Callable[[Sequence[OutgoingTrack], str], None] = lambda tracks, problem: None
+        """Called when there will be no pictures on these tracks, with the reason."""
         source.on_change = self._source_changed
+
+    async def check(self) -> None:
+        """See which of the codecs can be encoded here; the others are not offered."""
+        for codec in self._codecs:
+            await self._channels[codec].check()
+
+    @property
+    def problem(self) -> str:
+        """Why there are no pictures in any codec; empty if there are."""
+        return "" if self._usable() else self._channels[self._codecs[0]].problem
 
     def tracks(self) -> list[OutgoingTrack]:
         """New tracks for one more viewer."""
-        video = OutgoingTrack("video", self._codecs, lambda codec: self._channels[codec].feed)
+        codecs = self._usable() or self._codecs
+        video = OutgoingTrack("video", codecs, lambda codec: self._channels[codec].feed)
         video.on_estimate = self._take_estimate
         video.on("ended", lambda: self._tracks.remove(video))
         self._tracks.append(video)
@@ -137,6 +204,13 @@ class Broadcast:
             channel.stop()
         if self._source.audio is not None:
             self._source.audio.end()
+
+    def _usable(self) -> list[Codec]:
+        return [codec for codec in self._codecs if not self._channels[codec].problem]
+
+    def _cannot_encode(self, channel: Channel) -> None:
+        mine = [track for track in self._tracks if track.reader in channel.feed.readers]
+        self.on_problem(mine, channel.problem)
 
     def _source_changed(self) -> None:
         for channel in self._channels.values():

@@ -136,6 +136,8 @@ class CameraClient(SessionClient):
         # Before it starts: it may have something to say at once.
         broadcast = Broadcast(source, self._encoding, self._codecs)
         await source.start()
+        await broadcast.check()
+        broadcast.on_problem = self._cannot_encode
         self._source, self._broadcast = source, broadcast
 
     async def _stop_streaming(self) -> None:
@@ -164,13 +166,29 @@ class CameraClient(SessionClient):
         self._emit("viewersChanged", self.viewers)
         return session
 
+    def _cannot_encode(self, tracks: Sequence[OutgoingTrack], problem: str) -> None:
+        for session in list(self._sessions.values()):
+            if any(session.sends(track) for track in tracks):
+                bridge.background(session.end(problem))
+
+    def _refuses_video(self, viewer_id: str) -> bool:
+        """Whether there is no picture to send, which the viewer is told then."""
+        problem = "" if self._broadcast is None else self._broadcast.problem
+        if problem:
+            self._say_bye(viewer_id, problem)
+        return bool(problem)
+
     def _on_request(self, request: messages.ViewerRequest) -> None:
         if not self._sends_video:
             self._say_bye(request.viewer_id, "the camera sends only JPEGs, to viewers that make an offer")
-        elif session := self._start_session(request.viewer_id):
+        elif not self._refuses_video(request.viewer_id) and (
+            session := self._start_session(request.viewer_id)
+        ):
             session.offer()
 
     def _on_offer(self, offer: messages.RelayedOffer) -> None:
+        if self._sends_video and b"m=video" in bytes(offer.sdp) and self._refuses_video(offer.sender):
+            return
         if session := self._start_session(offer.sender):
             session.take(offer)
 

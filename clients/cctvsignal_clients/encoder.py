@@ -11,6 +11,7 @@ import av
 from av.video.frame import PictureType
 from twisted.logger import Logger
 
+from .conversion import Converter
 from .frames import FrameReader
 from .packets import FRESH_SECONDS, VIDEO_CLOCK, Packet, PacketFeed
 from .rates import SharedBitrate
@@ -28,8 +29,17 @@ CHANGE: Final = 0.15
 """A new bitrate needs a new encoder, which starts with a large keyframe: not for less than this."""
 CHANGE_PAUSE_SECONDS: Final = 2.0
 PIXELS_PER_THREAD: Final = 500_000
+TRIES: Final = 3
+"""So many pictures in a row may fail to be encoded, each with a new encoder."""
+REASON_LENGTH: Final = 150
+TELL_SECONDS: Final = 60.0
+"""Single pictures that fail now and then are logged no more often."""
 
 log = Logger()
+
+
+class EncodingFailed(Exception):
+    """Pictures cannot be encoded; the text is for viewers."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,7 @@ class VideoEncoder:
         self._codec = codec
         self._size = size
         self._rate = rate
+        self._converter = Converter()
         self._context: av.VideoCodecContext | None = None
         self._made_for = (0, 0, 0)
         """Width, height and bitrate; the context itself rounds what it is given."""
@@ -70,13 +81,17 @@ class VideoEncoder:
         width, height = self._size or (frame.width, frame.height)
         # Both codecs halve the size of the colour planes.
         width, height = width - width % 2, height - height % 2
-        picture = frame.reformat(width=width, height=height, format="yuv420p")
+        picture = self._converter.convert(frame, "yuv420p", (width, height))
         if self._context is None or self._made_for != (width, height, bitrate):
             self._context = self._open(width, height, bitrate)
             self._made_for = (width, height, bitrate)
         picture.pict_type = PictureType.I if keyframe else PictureType.NONE
         packets = self._context.encode(picture)
         return [Packet(bytes(packet), packet.pts or 0, packet.is_keyframe) for packet in packets]
+
+    def check(self) -> None:
+        """Raise whatever it raises if there is no such encoder here; blocks."""
+        self._open(64, 64, LEAST_BITRATE).open()
 
     def _open(self, width: int, height: int, bitrate: int) -> av.VideoCodecContext:
         context = av.CodecContext.create("libx264" if self._codec == "H264" else "libvpx", "w")
@@ -135,10 +150,11 @@ class SharedEncoder:
         self._keyframe_wanted = True
 
     async def run(self) -> None:
-        """Encode; to be cancelled."""
+        """Encode; to be cancelled. Raises `EncodingFailed` after `TRIES` pictures in a row."""
         loop = asyncio.get_running_loop()
         encoder = VideoEncoder(self._codec, self._settings.size, self._rate)
         due = loop.time()
+        failed, told = 0, float("-inf")
         while True:
             frame = await self._frames.next()
             now = loop.time()
@@ -151,10 +167,24 @@ class SharedEncoder:
             wanted = self._keyframe_due(now)
             try:
                 packets = await asyncio.to_thread(encoder.encode, frame, wanted, self._bitrate(frame, now))
-            except av.FFmpegError as error:
-                log.error("{codec} encoder failed: {error}", codec=self._codec, error=error)
+            except Exception as error:
+                # Not FFmpeg's alone: an encoder that is not there is a ValueError.
+                failed += 1
+                if now - told >= TELL_SECONDS:
+                    told = now
+                    log.error(
+                        "encoding {width}x{height} {pixels} as {codec} failed: {problem}",
+                        width=frame.width,
+                        height=frame.height,
+                        pixels=frame.format.name,
+                        codec=self._codec,
+                        problem=reason(error),
+                    )
+                if failed >= TRIES:
+                    raise EncodingFailed(cannot_encode(self._codec, error)) from error
                 encoder = VideoEncoder(self._codec, self._settings.size, self._rate)
                 continue
+            failed = 0
             for packet in packets:
                 if packet.keyframe:
                     self._keyframe_wanted, self._last_keyframe = False, now
@@ -181,3 +211,13 @@ class SharedEncoder:
         if (changed or back) and now - self._last_change >= CHANGE_PAUSE_SECONDS:
             self._used_bitrate, self._last_change = target, now
         return self._used_bitrate
+
+
+def reason(error: Exception) -> str:
+    """What an error says, in a line that is not too long for a `bye`."""
+    return f"{type(error).__name__}: {error}"[:REASON_LENGTH]
+
+
+def cannot_encode(codec: Codec, error: Exception) -> str:
+    """What viewers are told."""
+    return f"the camera cannot encode {codec}: {reason(error)}"

@@ -11,6 +11,7 @@ from typing import Any, Final
 import av
 
 from .queues import Reader, SinceKeyframe
+from .timeline import REORDER_SECONDS, Timeline
 
 VIDEO_CLOCK: Final = 90_000
 """Ticks a second of video in RTP (RFC 3551, section 5)."""
@@ -98,11 +99,14 @@ class GroupOfPictures:
         """Begin again at the next keyframe."""
         self._since.items.clear()
 
-    def packets(self) -> list[Packet]:
-        """All of it, with times as if it had happened just now, unless it is wanted as it was."""
+    def packets(self, after: float = float("-inf")) -> list[Packet]:
+        """All of it, with times as if it had happened just now.
+
+        If it is wanted as it was: what is later than `after`, the time of what its reader has already.
+        """
         packets = self._since.items
         if self._as_it_was:
-            return list(packets)
+            return [packet for packet in packets if packet.pts > after]
         return [
             replace(
                 packet,
@@ -114,16 +118,28 @@ class GroupOfPictures:
 
 
 class PacketReader(Reader[Packet]):
-    """The packets for one viewer. It begins with a keyframe, and again whenever it has lost some."""
+    """The packets for one viewer. It begins with a keyframe, and again whenever it has lost some.
+
+    Their times rise, by a millisecond where a group of pictures is given once more.
+    """
 
     def __init__(self, feed: PacketFeed) -> None:
         super().__init__()
         self._feed = feed
         self._room = QUEUE_PACKETS
         self._lost = True
+        self._given = float("-inf")
+        """The time of the last packet that was given out."""
         self.keyframes_only = False
         self.begun = float("-inf")
         """When it last began with a group of pictures."""
+
+    async def next(self) -> Packet:
+        packet = await super().next()
+        if packet.pts <= self._given:
+            packet = replace(packet, pts=int(self._given) + self._feed.clock // 1000)
+        self._given = packet.pts
+        return packet
 
     def need_keyframe(self) -> None:
         """What was sent cannot be decoded: begin again with a keyframe as soon as there is one."""
@@ -157,9 +173,10 @@ class PacketReader(Reader[Packet]):
 class PacketFeed:
     """Packets from one origin to any number of readers, of which a slow one loses packets and no time.
 
-    A reader can begin with the present `group` of pictures. `on_readers` is called when readers come or go,
-    `on_keyframe_wanted` when one needs a keyframe and the last one is too long ago; where nobody makes any
-    on demand, because packets come encoded, it must do.
+    Times in it rise, whatever those of its origin do (`Timeline`). A reader can begin with the present
+    `group` of pictures. `on_readers` is called when readers come or go, `on_keyframe_wanted` when one needs
+    a keyframe and the last one is too long ago; where nobody makes any on demand, because packets come
+    encoded, it must do.
     """
 
     def __init__(self, clock: int = VIDEO_CLOCK, group: GroupOfPictures | None = None) -> None:
@@ -167,15 +184,22 @@ class PacketFeed:
         self.group = group
         self.keyframes_on_demand = True
         self.meter = Meter()
+        self.line = Timeline(clock, REORDER_SECONDS if clock == VIDEO_CLOCK else 0.0)
         self.readers: list[PacketReader] = []
         self._now = 0.0
         self._keyframe_at = float("-inf")
         self.on_readers: Callable[[], None] = lambda: None
         self.on_keyframe_wanted: Callable[[], None] = lambda: None
 
-    def put(self, packet: Packet, now: float) -> None:
-        """Hand a packet to all readers; `now` is the loop's time."""
+    def put(self, packet: Packet, now: float) -> Packet:
+        """Hand a packet to all readers, and return it with the time that it has there.
+
+        `now`, when it arrives, is in seconds of the loop's clock.
+        """
         self._now = now
+        pts = self.line.place(packet.pts, now)
+        if pts != packet.pts:
+            packet = replace(packet, pts=pts)
         self.meter.add(len(packet.data), now)
         for reader in self.readers:
             reader._put(packet)
@@ -184,6 +208,7 @@ class PacketFeed:
             self._keyframe_at = now
         if self.group is not None:
             self.group.add(packet)
+        return packet
 
     def read(self) -> PacketReader:
         """A new reader, which begins with a keyframe."""
@@ -203,7 +228,7 @@ class PacketFeed:
             return  # It has what it needs, and must not cost the others a keyframe.
         fresh = self._now - self._keyframe_at <= FRESH_SECONDS
         usable = fresh or not self.keyframes_on_demand
-        packets = self.group.packets() if self.group is not None and usable else []
+        packets = self.group.packets(reader._given) if self.group is not None and usable else []
         if not packets:
             self.on_keyframe_wanted()
         elif self._now - reader.begun >= RESTART_SECONDS:

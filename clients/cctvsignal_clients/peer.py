@@ -125,6 +125,10 @@ class PeerSession:
         problems = "".join(f" Also, {problem}." for problem in self._late.problems) if self._late else ""
         return f"check firewalls, or configure a TURN server.{problems}"
 
+    def sends(self, track: OutgoingTrack) -> bool:
+        """Whether this track is sent to the other side."""
+        return track in self._outgoing
+
     def offer(self) -> None:
         """Make an offer."""
         self._run(self._offer())

@@ -15,6 +15,7 @@ from typing import Any, Final
 import av
 from aiortc import RTCDataChannel
 
+from .conversion import Converter
 from .packets import VIDEO_CLOCK
 
 LABEL: Final = "jpeg"
@@ -92,7 +93,7 @@ def encode_jpeg(frame: av.VideoFrame) -> bytes:
     assert isinstance(encoder, av.VideoCodecContext)
     encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, "yuvj420p"
     encoder.time_base = Fraction(1, VIDEO_CLOCK)
-    packets = [*encoder.encode(frame.reformat(format="yuvj420p")), *encoder.encode(None)]
+    packets = [*encoder.encode(Converter().convert(frame, "yuvj420p")), *encoder.encode(None)]
     return b"".join(bytes(packet) for packet in packets)
 
 

@@ -14,6 +14,7 @@ from . import h264
 from .packets import Packet, PacketFeed
 from .queues import SinceKeyframe
 
+CODECS: Final = ("H264", "VP8", "opus")
 VP8_INTER_FRAME: Final = 0x01
 """The bit of a VP8 frame's first byte that says that it is no keyframe (RFC 6386, section 9.1)."""
 
@@ -44,8 +45,11 @@ class Tap(queue.Queue[Any]):
             return
         codec, frame = item
         self.codec, self.last_packet = codec.name, time.monotonic()
-        packet = self._to_packet(frame)
-        self._feed.put(packet, self.last_packet)
+        if codec.name not in CODECS:
+            return  # Sound of a kind that recordings do not have, and nobody decodes sound.
+        packet = self._feed.put(self._to_packet(frame), self.last_packet)
+        # aiortc takes any step back for a wrap of 32 bits, and adds 13 hours.
+        frame.timestamp = packet.pts
         self._group.add(item, keyframe=packet.keyframe)
         if not self._wanted():
             self._decoding = False
@@ -62,6 +66,7 @@ class Tap(queue.Queue[Any]):
 
     def _to_packet(self, frame: JitterFrame) -> Packet:
         if self._offset is None:
+            # Also in the next session with the same camera: its times go on, on the same line.
             elapsed = int((self.last_packet - self._since) * self._feed.clock)
             self._offset = elapsed - frame.timestamp
         return Packet(frame.data, frame.timestamp + self._offset, _is_keyframe(self.codec, frame.data))

@@ -18,6 +18,7 @@ from . import bridge, pictures
 from . import control as control_channel
 from .bridge import Result
 from .control import RemoteControl
+from .conversion import Converter
 from .errors import MediaFailed
 from .frames import FrameFeed, FrameIterator, FrameReader
 from .packets import AUDIO_CLOCK, VIDEO_CLOCK, GroupOfPictures, PacketFeed
@@ -79,7 +80,11 @@ class Stream:
         self._over = False
 
     def frames(self) -> FrameIterator[av.VideoFrame]:
-        """The decoded frames from here on (`av.VideoFrame`), for `async for`; late readers miss some."""
+        """The decoded frames from here on (`av.VideoFrame`), for `async for`; late readers miss some.
+
+        All who iterate get the same objects: convert them (`frame.reformat`, `frame.to_image`) in one
+        thread only, because PyAV keeps a scaler on the frame.
+        """
         return FrameIterator(self._frames, FRAMES_KEPT)
 
     def pictures(self) -> FrameIterator[bytes]:
@@ -209,7 +214,7 @@ class Stream:
         assert isinstance(encoder, av.VideoCodecContext)
         encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, pixels
         encoder.time_base = frame.time_base or Fraction(1, VIDEO_CLOCK)
-        packets = [*encoder.encode(frame.reformat(format=pixels)), *encoder.encode(None)]
+        packets = [*encoder.encode(Converter().convert(frame, pixels)), *encoder.encode(None)]
         path.write_bytes(b"".join(bytes(packet) for packet in packets))
 
     async def _record(self, path: Path) -> None:

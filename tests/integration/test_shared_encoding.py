@@ -7,15 +7,20 @@ import gc
 import itertools
 import os
 import signal
+import sys
 from pathlib import Path
+from typing import Literal
 
+import av
 import pytest
 from aiortc import RTCPeerConnection
 from aiortc.rtp import RTCP_PSFB_APP, RTCP_PSFB_PLI, RtcpPsfbPacket, pack_remb_fci
-from cctvsignal_clients import CameraClient, Stream, ViewerClient, bridge, viewer
+from cctvsignal_clients import CameraClient, MediaFailed, Stream, ViewerClient, bridge, viewer
 from cctvsignal_clients import camera as camera_module
-from cctvsignal_clients.encoder import Codec, EncoderSettings
+from cctvsignal_clients.encoder import TRIES, Codec, EncoderSettings, VideoEncoder
 from cctvsignal_clients.outgoing import OutgoingTrack
+from cctvsignal_clients.packets import Packet
+from twisted.logger import formatEvent
 
 from tests.live import deadline
 from tests.media import (
@@ -24,6 +29,7 @@ from tests.media import (
     counters,
     counters_of_file,
     event,
+    logged,
     only_vp8,
     streaming_camera,
     until_viewers,
@@ -254,3 +260,100 @@ async def _settled() -> tuple[int, int, int]:
         await asyncio.sleep(0.1)
         seen.append(_open_things())
     return min(seen)
+
+
+def without(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Have PyAV know nothing of these encoders."""
+    create = av.CodecContext.create
+
+    def refuse(codec: str, mode: Literal["r", "w"]) -> object:
+        if mode == "w" and codec in names:
+            raise av.codec.codec.UnknownCodecError(codec)
+        return create(codec, mode)
+
+    monkeypatch.setattr(av.CodecContext, "create", staticmethod(refuse))
+
+
+@deadline(MEDIA_SECONDS)
+async def test_a_camera_without_an_encoder_offers_the_other_codec(
+    shared_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, room = shared_server.websocket_url, "no-libx264"
+    without(monkeypatch, "libx264")
+    async with (
+        logged() as events,
+        streaming_camera(url, room) as camera,
+        ViewerClient(url, room=room) as client,
+    ):
+        stream = await client.request_stream("cam-1")
+        assert_no_loss(await counters(stream, 5))
+        assert camera.stats().codecs == ("VP8",)
+    texts = [formatEvent(event) for event in events]
+    assert sum("the camera cannot encode H264: UnknownCodecError: libx264" in text for text in texts) == 1
+
+
+@deadline(MEDIA_SECONDS)
+async def test_viewers_of_a_camera_that_cannot_encode_are_told_why(
+    shared_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, room = shared_server.websocket_url, "no-encoder"
+    without(monkeypatch, "libx264", "libvpx")
+    async with streaming_camera(url, room), ViewerClient(url, room=room) as client:
+        with pytest.raises(MediaFailed, match="the camera cannot encode H264: UnknownCodecError: libx264"):
+            await client.request_stream("cam-1")
+
+
+@deadline(MEDIA_SECONDS)
+async def test_an_encoder_that_fails_later_ends_its_sessions_and_is_not_tried_over_and_over(
+    shared_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, room, tried = shared_server.websocket_url, "encoder-fails", []
+    encode = VideoEncoder.encode
+
+    def fail(encoder: VideoEncoder, frame: av.VideoFrame, keyframe: bool, bitrate: int) -> list[Packet]:
+        if encoder._codec == "VP8":
+            return encode(encoder, frame, keyframe, bitrate)
+        tried.append(frame)
+        raise ValueError("out of order")
+
+    async with (
+        logged() as events,
+        streaming_camera(url, room) as camera,
+        ViewerClient(url, room=room) as client,
+        ViewerClient(url, room=room) as other,
+    ):
+        only_vp8(other)
+        watched = await other.request_stream("cam-1")
+        await counters(watched, 2)
+        stream = await client.request_stream("cam-1")
+        await counters(stream, 2)
+        over = event(client, "streamLost")
+        monkeypatch.setattr(VideoEncoder, "encode", fail)
+        await over
+        # Those of the other codec see nothing of it.
+        assert_no_loss(await counters(watched, 10))
+        await until_viewers(camera, lambda viewers: len(viewers) >= 1)
+        back = await client.request_stream("cam-1")
+        await counters(back, 2)
+        assert (await back.stats()).codec == "VP8"
+    assert len(tried) == TRIES
+    texts = [formatEvent(event) for event in events]
+    assert (
+        sum("encoding 640x480 yuv420p as H264 failed: ValueError: out of order" in text for text in texts)
+        == 1
+    )
+    assert sum("the camera cannot encode H264: ValueError: out of order" in text for text in texts) >= 1
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("pixels", "size"), [("yuv420p", "320x240"), ("yuvj422p", "same")])
+def test_two_codecs_at_once_for_long_under_load(pixels: str, size: str) -> None:
+    many = 1500
+    busy = (sys.executable, "-c", "while True: pass")
+    with (
+        command(*busy),
+        command(*busy),
+        command(sys.executable, "-m", "tests.two_codecs", str(many), pixels, size) as process,
+    ):
+        process.wait_for_line(f"right: H264={many} VP8={many}", seconds=300)
+        assert process.wait() == 0

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import math
 import socket
 import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import time
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
 
 import av
 import pytest
-from cctvsignal_clients import CameraClient, SourceError, Stream, ViewerClient, bridge
+from cctvsignal_clients import CameraClient, SourceError, Stream, ViewerClient, bridge, open_source
 from cctvsignal_clients.encoder import EncoderSettings
-from cctvsignal_clients.h264 import SLICE, SLICE_IDR, kind, nal_units
+from cctvsignal_clients.packets import AUDIO_CLOCK, VIDEO_CLOCK
 from cctvsignal_clients.sources import container
 from cctvsignal_clients.sources.pattern import draw
 from twisted.internet import reactor
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
-from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
@@ -34,13 +30,15 @@ from tests.media import (
     assert_no_loss,
     counters,
     counters_of_file,
+    logged,
     only_vp8,
     reject_sound,
+    slices,
     streaming_camera,
 )
 from tests.processes import Server
 from tests.rtsp_server import rtsp_server
-from tests.videos import write_video
+from tests.videos import write_video, write_video_with_sound
 
 BASELINE = {"profile": "baseline", "g": "15"}
 
@@ -50,30 +48,6 @@ def is_encoding(camera: CameraClient) -> bool:
     assert camera._broadcast is not None
     encoder = camera._broadcast._channels["H264"]._encoder
     return encoder is not None and encoder.bitrate is not None
-
-
-def slices(path: Path) -> list[bytes]:
-    """The coded pictures in a file, without what surrounds them."""
-    found = []
-    with av.open(str(path)) as file:
-        convert = av.BitStreamFilterContext("h264_mp4toannexb", file.streams.video[0])
-        for packet in file.demux(video=0):
-            for converted in convert.filter(packet if packet.size else None):
-                units = nal_units(bytes(converted))
-                found += [unit for unit in units if kind(unit) in (SLICE, SLICE_IDR)]
-    return found
-
-
-@asynccontextmanager
-async def logged() -> AsyncIterator[list[LogEvent]]:
-    """What is logged meanwhile."""
-    events: list[LogEvent] = []
-    observer = cast(ILogObserver, events.append)
-    globalLogPublisher.addObserver(observer)
-    try:
-        yield events
-    finally:
-        globalLogPublisher.removeObserver(observer)
 
 
 @deadline(MEDIA_SECONDS)
@@ -257,28 +231,6 @@ async def test_a_camera_that_sends_mjpeg_and_hangs_for_a_while(
     await maybeDeferred(port.stopListening)
 
 
-def write_video_with_sound(path: Path, seconds: int) -> None:
-    """Pictures with their number in them, and a sound of one pitch."""
-    with av.open(str(path), "w") as file:
-        video = file.add_stream("libx264", rate=15, options=BASELINE)
-        assert isinstance(video, av.VideoStream)
-        video.width, video.height, video.pix_fmt = 640, 480, "yuv420p"
-        audio = file.add_stream("aac", rate=44_100)
-        assert isinstance(audio, av.AudioStream)
-        audio.layout = "mono"
-        for number in range(15 * seconds):
-            frame = draw(number, datetime.now(UTC))
-            frame.pts, frame.time_base = number, Fraction(1, 15)
-            file.mux(video.encode(frame))
-            sound = av.AudioFrame(format="fltp", layout="mono", samples=2940)
-            wave = [0.5 * math.sin(2 * math.pi * 440 * at / 44_100) for at in range(2940)]
-            sound.planes[0].update(struct.pack("<2940f", *wave))
-            sound.sample_rate, sound.pts, sound.time_base = 44_100, number * 2940, Fraction(1, 44_100)
-            file.mux(audio.encode(sound))
-        file.mux(video.encode(None))
-        file.mux(audio.encode(None))
-
-
 @deadline(MEDIA_SECONDS)
 async def test_sound_is_sent_and_recorded_where_the_source_has_it(
     shared_server: Server, tmp_path: Path
@@ -302,6 +254,33 @@ async def test_sound_is_sent_and_recorded_where_the_source_has_it(
             ]
         assert len(loud) * 0.02 > 2
         assert sum(level > 0.1 for level in loud) > len(loud) / 2
+
+
+@deadline(MEDIA_SECONDS)
+async def test_sound_of_a_looped_file_has_one_line_of_time(tmp_path: Path) -> None:
+    path = tmp_path / "short.mp4"
+    write_video_with_sound(path, seconds=1)
+    source = open_source(f"file:{path}")
+    await bridge.start(source.start())
+    assert source.audio is not None
+    sound, pictures = source.audio.read(), source.h264.read()
+    heard, seen = [], []
+    # Four rounds and a half, and what time it is.
+    for _ in range(225):
+        packet = await bridge.start(sound.next())
+        heard.append((packet.pts / AUDIO_CLOCK, time.monotonic() - source._begin))
+    while pictures._waiting:
+        seen.append((await bridge.start(pictures.next())).pts / VIDEO_CLOCK)
+    await bridge.start(source.stop())
+    steps = [later[0] - earlier[0] for earlier, later in itertools.pairwise(heard)]
+    assert min(steps) >= 0.0199
+    # A round is as long as its pictures, and between two of them is next to nothing.
+    assert heard[-1][0] - heard[0][0] == pytest.approx(4.5, abs=1)
+    assert sum(step > 0.0201 for step in steps) < 20
+    # On the clock of the pictures.
+    assert heard[0][0] == pytest.approx(seen[0], abs=0.5)
+    assert heard[-1][0] == pytest.approx(seen[-1], abs=0.5)
+    assert source.audio.line.jumps == 0
 
 
 @deadline(MEDIA_SECONDS)

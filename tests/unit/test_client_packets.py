@@ -135,6 +135,43 @@ async def test_where_nobody_makes_keyframes_a_reader_gets_the_present_group_at_o
 
 
 @deadline()
+async def test_a_reader_that_runs_is_never_sent_back_in_time() -> None:
+    feed = PacketFeed(group=GroupOfPictures())
+    feed.keyframes_on_demand = False
+    for number in range(15):
+        feed.put(picture(number), 100 + number / 15)
+    reader = feed.read()
+    packets = [await bridge.start(reader.next()) for _ in range(5)]
+    for number in range(15, 18):
+        feed.put(picture(number), 100 + number / 15)
+    packets += [await bridge.start(reader.next()) for _ in range(3)]
+    feed.put(picture(18), 100 + RESTART_SECONDS + 1)
+    packets.append(await bridge.start(reader.next()))
+    reader.need_keyframe()
+    feed.put(picture(19), 100 + RESTART_SECONDS + 1 + 1 / 15)
+    packets += [await bridge.start(reader.next()) for _ in range(10)]
+    assert [packet.data[0] for packet in packets] == [*range(10, 19), *range(10, 20)]
+    stamps = [packet.pts for packet in packets]
+    assert stamps == sorted(set(stamps))
+    # And not ahead of the pictures that come now.
+    assert stamps[-1] == 19 * 6000
+
+
+@deadline()
+async def test_a_reader_that_records_goes_on_where_it_was() -> None:
+    feed = PacketFeed(group=GroupOfPictures(as_it_was=True))
+    feed.keyframes_on_demand = False
+    reader = feed.read()
+    for number in range(3):
+        feed.put(Packet(bytes([number]), number * 6000, keyframe=number == 0), number / 15)
+    assert await drain(reader) == [0, 1, 2]
+    for number in range(3, 3 + QUEUE_PACKETS + 5):
+        feed.put(Packet(bytes([number]), number * 6000, keyframe=False), number / 15)
+    # It was too slow, and has lost nothing all the same.
+    assert await drain(reader) == list(range(3, 3 + QUEUE_PACKETS + 5))
+
+
+@deadline()
 async def test_a_long_group_is_not_taken_for_a_slow_reader() -> None:
     feed = PacketFeed(group=GroupOfPictures())
     feed.keyframes_on_demand = False

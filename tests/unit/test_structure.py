@@ -102,7 +102,7 @@ PURE_LIBRARIES = {"msgspec"} | set(sys.stdlib_module_names) - {
     "threading",
     "time",
 }
-CLIENT_RULES = {"retry", "rates", "h264", "sdp"}
+CLIENT_RULES = {"retry", "rates", "h264", "sdp", "timeline"}
 """Modules of the Python clients without any I/O."""
 CLIENT_SIGNALING = {"connection", "signaling", "sessions", "camera", "viewer", "commands", "cli"}
 CLIENT_MEDIA = {
@@ -110,6 +110,7 @@ CLIENT_MEDIA = {
         "queues",
         "frames",
         "packets",
+        "conversion",
         "encoder",
         "outgoing",
         "broadcast",

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import av
@@ -16,6 +16,7 @@ from .. import bridge
 from ..errors import SourceError
 from ..packets import AUDIO_CLOCK, PacketFeed
 from ..retry import STABLE_SECONDS, Backoff
+from ..timeline import JUMP_SECONDS
 from .base import Source
 from .demuxing import AudioPath, VideoPath
 from .drawing import no_signal
@@ -70,11 +71,15 @@ class ContainerSource(Source):
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._stopping.clear()
+        # Not the one of before: a thread that FFmpeg holds would go on when it is cleared.
+        self._stopping = threading.Event()
         self._taken.set()
         self._opened = loop.create_future()
         self._thread = threading.Thread(
-            target=self._run, args=(loop,), name=f"reading {self._location.name}", daemon=True
+            target=self._run,
+            args=(loop, self._stopping),
+            name=f"reading {self._location.name}",
+            daemon=True,
         )
         self._thread.start()
         try:
@@ -142,14 +147,14 @@ class ContainerSource(Source):
 
     # --- in the thread
 
-    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _run(self, loop: asyncio.AbstractEventLoop, stopping: threading.Event) -> None:
         attempt = 0
         opened_once = False
-        while not self._stopping.is_set():
+        while not stopping.is_set():
             begun = time.monotonic()
             try:
                 with self._open() as container:
-                    playing = _Playing(self, loop, container)
+                    playing = _Playing(self, loop, container, stopping)
                     opened_once = True
                     playing.play()
                 if self._location.loops:
@@ -165,10 +170,10 @@ class ContainerSource(Source):
                 return
             if time.monotonic() - begun >= STABLE_SECONDS:
                 attempt = 0
-            if attempt == 0 and not self._stopping.is_set():
+            if attempt == 0 and not stopping.is_set():
                 name = self._location.name
                 log.warn("source {source} {problem}; opening it again", source=name, problem=problem)
-            self._stopping.wait(REOPEN.seconds(attempt))
+            stopping.wait(REOPEN.seconds(attempt))
             attempt += 1
 
     def _tell_once(self, why: str) -> None:
@@ -189,7 +194,13 @@ class ContainerSource(Source):
 class _Playing:
     """One container from its opening to its end."""
 
-    def __init__(self, source: ContainerSource, loop: asyncio.AbstractEventLoop, container: Any) -> None:
+    def __init__(
+        self,
+        source: ContainerSource,
+        loop: asyncio.AbstractEventLoop,
+        container: Any,
+        stopping: threading.Event,
+    ) -> None:
         if not container.streams.video or container.streams.video[0].codec_context is None:
             raise SourceError("has no video in it that can be read")
         self._source = source
@@ -198,7 +209,11 @@ class _Playing:
         self._video = VideoPath(container.streams.video[0], may_pass=source._may_pass)
         audio = container.streams.audio
         self._audio = AudioPath(audio[0]) if audio and audio[0].codec_context is not None else None
+        self._stopping = stopping
         self._begin: float | None = None
+        """The steady clock's time when the container's is zero."""
+        self._end = 0.0
+        """The container's time when all that was read so far has been shown."""
         rate = float(container.streams.video[0].guessed_rate or DEFAULT_RATE)
         # Where there are no times in between, FFmpeg takes the clock for the rate.
         self._rate = rate if 0 < rate <= MOST_RATE else DEFAULT_RATE
@@ -210,7 +225,7 @@ class _Playing:
         if video.why_not:
             source._tell_once(video.why_not)
         for packet in self._container.demux(streams):
-            if source._stopping.is_set() or (source._location.loops and self._wait_until_due(packet)):
+            if self._stopping.is_set() or self._wait_until_due(packet):
                 return
             if self._audio is not None and packet.stream is self._audio.stream:
                 self._hear(packet)
@@ -242,18 +257,34 @@ class _Playing:
         assert self._audio is not None
         feed = self._source.audio
         if feed is not None and feed.readers:
+            # On the clock of video, from one opening to the next: sound whose times begin anew with each is
+            # silent in browsers, and ends recordings.
+            begin = 0.0 if self._begin is None else self._begin - self._source._begin
             for sound in self._audio.encode(packet):
+                sound = replace(sound, pts=sound.pts + round(begin * AUDIO_CLOCK))
                 _post(self._loop, feed.put, sound, self._loop.time())
 
     def _wait_until_due(self, packet: av.Packet[Any]) -> bool:
-        """Wait until this packet's time has come; whether the source was stopped meanwhile."""
-        if packet.dts is None or packet.time_base is None:
-            # Raw streams have no times; the last packet of all is empty.
-            return self._source._stopping.wait(1 / self._rate)
-        at = float(packet.dts * packet.time_base)
+        """Wait until this packet's time has come, if it is from a file; whether to stop reading."""
+        loops, now = self._source._location.loops, time.monotonic()
+        if packet.dts is not None and packet.time_base is not None:
+            at = float(packet.dts * packet.time_base)
+            self._end = max(self._end, at + float((packet.duration or 0) * packet.time_base))
+        elif self._begin is not None and not packet.size:
+            at = self._end  # The last packet of all is empty.
+        else:
+            # Raw streams have no times.
+            return loops and self._stopping.wait(1 / self._rate)
         if self._begin is None:
-            self._begin = time.monotonic() - at
-        return self._source._stopping.wait(max(0.0, self._begin + at - time.monotonic()))
+            self._begin = now - at
+        if not loops:
+            return False
+        early = self._begin + at - now
+        if abs(early) > JUMP_SECONDS:
+            # Times that jump in a file must not keep it from being shown.
+            early = min(max(early, 0.0), JUMP_SECONDS)
+            self._begin = now + early - at
+        return self._stopping.wait(max(0.0, early))
 
 
 def _problem(error: Exception) -> str:

@@ -16,6 +16,8 @@ from ..queues import SinceKeyframe
 
 OPUS_SAMPLES: Final = 960
 """20 ms, which is what browsers expect."""
+SOUND_GAP: Final = AUDIO_CLOCK // 10
+"""So many ticks may times of sound be from what its samples add up to; more is a gap."""
 PLAYABLE_PIXELS: Final = ("yuv420p", "yuvj420p")
 
 B_FRAMES: Final = "browsers stutter with its B frames"
@@ -88,7 +90,7 @@ def _why_not(context: av.VideoCodecContext) -> str:
 
 
 class AudioPath:
-    """Audio of a container, as Opus."""
+    """Audio of a container, as Opus, with times as the container has them."""
 
     def __init__(self, stream: av.AudioStream) -> None:
         self.stream = stream
@@ -101,10 +103,13 @@ class AudioPath:
         encoder.bit_rate = 64_000
         encoder.time_base = Fraction(1, AUDIO_CLOCK)
         self._encoder = encoder
-        self._samples = 0
+        self._next = 0
+        """The time of the next packet to be made."""
+        self._heard: float | None = None
+        """Up to this time there was sound."""
 
     def encode(self, packet: av.Packet[Any]) -> list[Packet]:
-        """The Opus packets that this packet completes."""
+        """The Opus packets that this packet completes; times are in ticks of `AUDIO_CLOCK`."""
         packets = []
         try:
             frames = self.stream.codec_context.decode(packet)
@@ -112,9 +117,21 @@ class AudioPath:
             log.debug("damaged sound was left out: {error}", error=error.strerror)
             return []
         for frame in frames:
+            self._follow(frame)
             frame.pts = None
             for piece in self._resampler.resample(frame):
                 for encoded in self._encoder.encode(piece):
-                    packets.append(Packet(bytes(encoded), self._samples))
-                    self._samples += OPUS_SAMPLES
+                    packets.append(Packet(bytes(encoded), self._next))
+                    self._next += OPUS_SAMPLES
         return packets
+
+    def _follow(self, frame: av.AudioFrame) -> None:
+        """Leave out of the times what is missing in the sound."""
+        if frame.time is not None:
+            at = frame.time * AUDIO_CLOCK
+            before = 0.0 if self._heard is None else self._heard
+            if self._heard is None or abs(at - before) > SOUND_GAP:
+                self._next += round(at - before)
+                self._heard = at
+        if self._heard is not None:
+            self._heard += frame.samples * AUDIO_CLOCK / frame.sample_rate
