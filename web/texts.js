@@ -6,10 +6,11 @@ export const texts = {
   reconnecting: "The connection to the server is lost. Trying again …",
   unreachable: "The server cannot be reached. Trying again …",
   refused: "The server ended the connection. Reload the page to try again.",
+  /** What stands between backticks is for somebody to type. */
   originRefused: (origin) =>
-    `The server runs, but does not take pages from ${origin}. Its owner can change that: start it with --allow-origin ${origin}, or, if a proxy is in front of it, have the proxy pass on the Host header as it comes, with the port.`,
+    `The server runs, but does not take pages from ${origin}. Its owner can change that: start it with \`--allow-origin\` \`${origin}\`, or, if a proxy is in front of it, have the proxy pass on the Host header as it comes, with the port.`,
   notUpgraded: (origin) =>
-    `The server answers, but this page cannot connect to it. If a proxy is in front of it, the proxy has to pass on WebSocket connections, and the Host header as it comes, with the port. Otherwise its owner can start it with --allow-origin ${origin}.`,
+    `The server answers, but this page cannot connect to it. If a proxy is in front of it, the proxy has to pass on WebSocket connections, and the Host header as it comes, with the port. Otherwise its owner can start it with \`--allow-origin\` \`${origin}\`.`,
   offlineHelp:
     "Check that the server runs, and that this device is in its network. This page goes on by itself when the server is back.",
   offlineWaiting: "Trying again by and by …",

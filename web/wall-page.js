@@ -10,7 +10,7 @@ import { listenToKeys } from "./keyboard.js";
 import { LAYOUTS } from "./layout.js";
 import { recall, remember } from "./memory.js";
 import { Gathered, announce } from "./notices.js";
-import { element, fillTexts, showStatus } from "./page.js";
+import { element, fillTexts, say, showStatus, withoutMarks } from "./page.js";
 import { explained } from "./reachability.js";
 import { texts } from "./texts.js";
 import { rememberToken, token } from "./token.js";
@@ -70,7 +70,7 @@ function refresh() {
   element("none-shown").hidden = !isEmpty || !isAnyThere;
   element("server-away").hidden = !isBlank() || problem !== "unreachable";
   element("refused").hidden = !isBlank() || problem !== "refused";
-  element("refused-why").textContent = why;
+  say(element("refused-why"), why);
   element("token-form").hidden = problem !== "unauthorized";
   element("wall").hidden = isEmpty;
   element("show-all").hidden = arrangement.isAll;
@@ -181,7 +181,7 @@ function showProblem(state) {
   // On an empty wall, the whole sentence is on the stage.
   const isOnStage = problem === "refused" && isBlank();
   showStatus(state, isOnStage ? texts.refusedTitle : why);
-  if (isOnStage && element("refused-why").textContent !== why) announce(why);
+  if (isOnStage && element("refused-why").textContent !== withoutMarks(why)) announce(withoutMarks(why));
   refresh();
 }
 

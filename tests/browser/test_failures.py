@@ -92,11 +92,16 @@ WebSocket.prototype.send = function (text) {
     return send.call(this, text);
 };
 """
-CLOSE_SILENTLY = """
+PEERS = """
 const Original = RTCPeerConnection;
 window.peers = [];
+window.ice = [];
 window.RTCPeerConnection = class extends Original {
-    constructor(...options) { super(...options); window.peers.push(this); }
+    constructor(...options) {
+        super(...options);
+        window.peers.push(this);
+        this.addEventListener("iceconnectionstatechange", () => window.ice.push(this.iceConnectionState));
+    }
 };
 """
 WATCH = """async (room) => {
@@ -167,9 +172,9 @@ def test_a_hostile_camera_leaves_the_others_live(
 
 def test_a_viewer_that_goes_without_a_word_is_not_counted_any_more(open_page: OpenPage) -> None:
     room = next(ROOMS)
-    source = open_page(f"/camera.html?room={room}&camera=porch")
+    source = open_page(f"/camera.html?room={room}&camera=porch", script=PEERS)
     start_camera(source)
-    viewer = open_page("/?room=elsewhere", script=CLOSE_SILENTLY)
+    viewer = open_page("/?room=elsewhere", script=PEERS)
     viewer.evaluate(WATCH, room)
     expect(source.locator("#viewers")).to_have_text("1 viewer")
     wait_until(viewer, COUNTED, 1)
@@ -177,14 +182,17 @@ def test_a_viewer_that_goes_without_a_word_is_not_counted_any_more(open_page: Op
     viewer.evaluate(GO)
     expect(source.locator("#viewers")).to_have_text("Nobody is watching")
     wait_until(viewer, COUNTED, 0)
+    # Long before ICE could notice.
+    assert "disconnected" not in source.evaluate("window.ice")
 
 
 def test_a_camera_that_closes_without_a_word_is_asked_again(open_page: OpenPage) -> None:
     room = next(ROOMS)
-    source = open_page(f"/camera.html?room={room}&camera=porch", script=CLOSE_SILENTLY)
+    source = open_page(f"/camera.html?room={room}&camera=porch", script=PEERS)
     start_camera(source)
-    viewer = open_page(f"/?room={room}")
+    viewer = open_page(f"/?room={room}", script=PEERS)
     expect_moving_picture(viewer, watched(viewer, "porch"))
     source.evaluate("window.peers.forEach((peer) => peer.close())")
     source.wait_for_function("() => window.peers.length === 2")
     expect_moving_picture(viewer, watched(viewer, "porch"))
+    assert "disconnected" not in viewer.evaluate("window.ice")
