@@ -353,7 +353,7 @@ export class Session {
   #isRejected(offer = "", answer = "", wanted = "media") {
     const codecs = rejectedCodecs(offer, answer, wanted);
     if (!codecs) return false;
-    this.end("noCodec", true, new Error(`offered: ${codecs.join(", ") || "none"}`));
+    this.end("noCodec", true, new Error(`offered: ${codecs.join(", ").slice(0, 200) || "none"}`));
     return true;
   }
 
