@@ -31,7 +31,7 @@ export function parseAddress(search) {
 }
 
 /**
- * The address that opens this view.
+ * The address that opens this view, as the pages, which are all beside each other, may name it.
  * @param {Omit<View, "prefersJpeg"> & Partial<View>} view
  * @returns {string}
  */
@@ -41,5 +41,16 @@ export function formatAddress({ room, cameras, layout, focus, prefersJpeg = fals
   if (layout && layout !== "fit") fields.set("layout", layout);
   if (focus) fields.set("focus", focus);
   if (prefersJpeg) fields.set("pictures", "jpeg");
-  return `/?${fields}`;
+  return `./?${fields}`;
+}
+
+/**
+ * Where the server's WebSocket is: beside its pages, which may be below a path.
+ * @param {string} page the address of a page
+ * @returns {string}
+ */
+export function serverUrl(page) {
+  const address = new URL("ws", page);
+  address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
+  return address.href;
 }

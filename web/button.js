@@ -28,7 +28,7 @@ export function iconButton(action, label, onClick) {
  * @param {boolean} [isPressed] for those that are on or off
  */
 export function showButton(button, icon, label, isPressed) {
-  button.querySelector("use")?.setAttribute("href", `/vendor/icons.svg#${icon}`);
+  button.querySelector("use")?.setAttribute("href", `vendor/icons.svg#${icon}`);
   button.setAttribute("aria-label", label);
   button.title = label;
   if (isPressed !== undefined) button.setAttribute("aria-pressed", String(isPressed));

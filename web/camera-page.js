@@ -1,14 +1,17 @@
-import { CLOSE_REPLACED, CameraClient, RECONNECT_CODES } from "/client/index.js";
+import { CLOSE_REPLACED, CameraClient } from "./client/index.js";
 
 import "./install.js";
 
-import { DEFAULT_ROOM, formatAddress } from "./address.js";
+import { DEFAULT_ROOM, formatAddress, serverUrl } from "./address.js";
+import { sentenceFor } from "./camera-errors.js";
+import { deviceProblem } from "./constraints.js";
 import { deviceKey } from "./device-key.js";
 import { Devices } from "./devices.js";
 import { recall, remember } from "./memory.js";
 import { notify } from "./notices.js";
 import { element, fillTexts, showStatus, timeOfDay } from "./page.js";
 import { qrCode } from "./qr.js";
+import { explained } from "./reachability.js";
 import { texts } from "./texts.js";
 import { rememberToken, token } from "./token.js";
 import { WakeLock } from "./wake-lock.js";
@@ -49,13 +52,21 @@ async function start() {
   element("stop").focus();
   try {
     await opening.open();
+  } catch (error) {
+    console.warn(`${error.name}: ${error.message}`);
+    if (mine !== run) return;
+    end("failed", texts[deviceProblem(error)]);
+    return element("start").focus();
+  }
+  try {
     if (mine !== run) return opening.close();
     await showDevices();
+    tellLowered();
     showStatus("connecting", texts.connecting);
     const acceptsAudio = element("accepts-audio").checked;
     const meta = { name: cameraId, resolution: `${opening.video?.getSettings().height}p` };
-    const options = { cameraId, room, meta, acceptsAudio, token: token(), deviceKey: deviceKey() };
-    camera = new CameraClient(options);
+    const secrets = { token: token(), deviceKey: deviceKey() };
+    camera = new CameraClient({ url: serverUrl(location.href), cameraId, room, meta, acceptsAudio, ...secrets });
     follow(camera);
     showStream();
     await camera.register();
@@ -65,15 +76,19 @@ async function start() {
   }
 }
 
-/** @param {any} error why the camera cannot be on, or no longer */
-function endFor(error) {
+/** @param {any} error of the client, why the camera cannot be on, or no longer */
+async function endFor(error) {
   end("failed", sentenceFor(error));
+  const mine = run;
   const isNameRefused = error.name === "CameraIdInUseError" || error.name === "ForbiddenError";
   // What one token does not allow, another one may.
   if (error.name === "ForbiddenError") element("token-field").hidden = token() === undefined;
   if (isNameRefused) element("camera-id").select();
   else if (error.name === "UnauthorizedError") askForToken();
   else element("start").focus();
+  if (texts.refusal[error.code]) return;
+  const sentence = await explained(error, serverUrl(location.href));
+  if (sentence && mine === run) showStatus("failed", sentence);
 }
 
 /**
@@ -105,6 +120,8 @@ function follow(client) {
     showControls(true);
   });
   client.on("clientJoined", (joined) => watchers.know(joined));
+  client.on("clientDisconnected", (left) => watchers.forget(left));
+  client.on("viewerFailed", ({ error }) => console.warn(`${error.name}: ${error.message}`));
   client.on("viewersChanged", ({ viewers }) => {
     if (client === camera) showViewers(viewers);
   });
@@ -125,27 +142,6 @@ function follow(client) {
 function askForToken() {
   element("token-field").hidden = false;
   element("token").select();
-}
-
-function sentenceFor(error) {
-  if (texts.refusal[error.code]) return texts.startLater(texts.refusal[error.code]);
-  const isClosed = error.name === "ConnectionError" && error.closeCode !== undefined;
-  if (isClosed && !RECONNECT_CODES.has(error.closeCode)) return texts.refused;
-  const sentences = {
-    AbortError: texts.deviceBusy,
-    CameraIdInUseError: texts.idInUse,
-    ConnectionError: texts.serverGone,
-    ForbiddenError: texts.idForbidden,
-    InvalidMessageError: texts.badName,
-    NotAllowedError: texts.denied,
-    NotFoundError: texts.noDevice,
-    NotReadableError: texts.deviceBusy,
-    OverconstrainedError: texts.noDevice,
-    SecurityError: texts.denied,
-    TimeoutError: texts.serverGone,
-    UnauthorizedError: texts.tokenNeeded,
-  };
-  return sentences[error.name] ?? texts.failedToStart;
 }
 
 // --- the device ---------------------------------------------------------------------------------------
@@ -204,12 +200,26 @@ async function change(step) {
   try {
     await step();
   } catch (error) {
-    notify(texts.notChanged(sentenceFor(error)));
+    notify(texts.notChanged(texts[deviceProblem(error)]));
   }
   if (current !== devices) return;
+  tellLowered();
   showStream();
   await showDevices();
   save();
+}
+
+/** What the camera cannot do of what was chosen. */
+function tellLowered() {
+  const { lowered = [], settings, video } = devices ?? {};
+  const taken = video?.getSettings() ?? {};
+  const isOther = {
+    frameRate: Math.round(taken.frameRate) !== settings?.frameRate,
+    height: taken.height !== settings?.height,
+    deviceId: true,
+  };
+  const told = lowered.filter((what) => isOther[what]).map((what) => texts.lowered[what](settings, taken));
+  if (told.length > 0) notify(told.join(" "), { keep: true });
 }
 
 async function showDevices() {
@@ -285,7 +295,7 @@ function showViewers(viewers) {
 function showShare() {
   const cameras = [element("camera-id").value.trim()];
   const view = { room: element("room").value.trim(), cameras, layout: null, focus: null };
-  const link = location.origin + formatAddress(view);
+  const link = new URL(formatAddress(view), location.href).href;
   element("share-link").href = element("share-link").textContent = link;
   element("qr").replaceChildren(qrCode(link, texts.qrLabel(link)));
   element("local-note").hidden = !LOCAL.has(location.hostname);
@@ -294,7 +304,7 @@ function showShare() {
 
 function linkRoom() {
   const room = element("room").value.trim() || DEFAULT_ROOM;
-  element("watch-link").href = `/?room=${encodeURIComponent(room)}`;
+  element("watch-link").href = `./?room=${encodeURIComponent(room)}`;
   document.title = texts.cameraPageTitle(element("camera-id").value.trim() || texts.cameraTitle);
 }
 

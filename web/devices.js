@@ -1,3 +1,5 @@
+import { attemptsFor, openWithLess, videoConstraints } from "./constraints.js";
+
 /** Errors of the microphone that leave the camera usable. */
 const WITHOUT_SOUND = new Set(["NotFoundError", "NotReadableError", "NotAllowedError", "OverconstrainedError"]);
 const VOICE = { echoCancellation: true, noiseSuppression: true };
@@ -18,6 +20,8 @@ export class Devices {
   /** @type {MediaStreamTrack | null} */
   #audio = null;
   #onEnded;
+  /** What the camera cannot do of the settings, so that it was opened without. @type {import("./constraints.js").Lowered[]} */
+  lowered = [];
 
   /**
    * @param {Settings} settings
@@ -47,17 +51,12 @@ export class Devices {
     return /** @type {any} */ (this.#video?.getCapabilities?.() ?? {}).torch === true;
   }
 
-  /** Open what the settings say. Rejects as `getUserMedia` does; without a microphone it goes on. */
+  /**
+   * Open what the settings say, or as much of it as the camera can do: `lowered` says what was given up. Rejects as
+   * `getUserMedia` does; without a microphone it goes on.
+   */
   async open() {
-    const video = videoConstraints(this.settings);
-    const devices = navigator.mediaDevices;
-    try {
-      const audio = this.settings.microphone && VOICE;
-      this.#take(await devices.getUserMedia({ video, audio }));
-    } catch (error) {
-      if (!this.settings.microphone || !WITHOUT_SOUND.has(error.name)) throw error;
-      this.#take(await devices.getUserMedia({ video }));
-    }
+    await this.#open(attemptsFor(this.settings), this.settings.microphone);
   }
 
   /**
@@ -69,7 +68,7 @@ export class Devices {
     this.settings = { ...before, ...changes };
     try {
       if ("deviceId" in changes || "facing" in changes) await this.#reopen();
-      else await this.#video?.applyConstraints(videoConstraints(this.settings));
+      else await this.#apply();
     } catch (error) {
       this.settings = before;
       if (this.#video?.readyState === "ended") await this.#reopen();
@@ -98,11 +97,33 @@ export class Devices {
     this.#video = this.#audio = null;
   }
 
+  async #apply() {
+    await this.#video?.applyConstraints(/** @type {MediaTrackConstraints} */ (videoConstraints(this.settings)));
+    this.lowered = [];
+  }
+
   /** The camera anew; phones open no second one before the first is closed. */
   async #reopen() {
     this.#video?.stop();
-    const video = videoConstraints(this.settings);
-    this.#take(await navigator.mediaDevices.getUserMedia({ video }));
+    await this.#open(attemptsFor(this.settings, true), false);
+  }
+
+  /**
+   * @param {ReturnType<typeof attemptsFor>} attempts
+   * @param {boolean} isHeard
+   */
+  async #open(attempts, isHeard) {
+    const devices = navigator.mediaDevices;
+    const { opened, lowered } = await openWithLess(attempts, async (video) => {
+      try {
+        return await devices.getUserMedia({ video, audio: isHeard && VOICE });
+      } catch (error) {
+        if (!isHeard || !WITHOUT_SOUND.has(error.name)) throw error;
+        return devices.getUserMedia({ video });
+      }
+    });
+    this.lowered = lowered;
+    this.#take(opened);
   }
 
   /** @param {MediaStream} opened */
@@ -114,17 +135,4 @@ export class Devices {
     });
     this.#audio = opened.getAudioTracks()[0] ?? this.#audio;
   }
-}
-
-/**
- * @param {Settings} settings
- * @returns {MediaTrackConstraints}
- */
-function videoConstraints({ deviceId, facing, height, frameRate }) {
-  return {
-    width: { ideal: Math.round((height * 16) / 9) },
-    height: { ideal: height },
-    frameRate: { ideal: frameRate, max: frameRate },
-    ...(deviceId ? { deviceId: { exact: deviceId } } : facing ? { facingMode: { ideal: facing } } : {}),
-  };
 }

@@ -12,7 +12,7 @@ let timer;
 async function look() {
   clearTimeout(timer);
   try {
-    const answer = await fetch("/health", { cache: "no-store" });
+    const answer = await fetch("health", { cache: "no-store" });
     if (answer.ok) return location.reload();
   } catch {
     // Not yet.

@@ -14,6 +14,28 @@ export function fillTexts() {
 }
 
 /**
+ * Put a sentence into an element, unless it is there; what stands between backticks in it is for somebody to type.
+ * @param {HTMLElement} where
+ * @param {string} text
+ */
+export function say(where, text) {
+  if (where.textContent === withoutMarks(text)) return;
+  const parts = text.split("`").map((part, place) => {
+    if (place % 2 === 0) return part;
+    const code = document.createElement("code");
+    code.textContent = part;
+    return code;
+  });
+  // One element: some of those that sentences are put into lay out their children side by side.
+  const sentence = document.createElement("span");
+  sentence.append(...parts);
+  where.replaceChildren(sentence);
+}
+
+/** @param {string} text */
+export const withoutMarks = (text) => text.replaceAll("`", "");
+
+/**
  * Say in one sentence how things are. What is already there is not said again by screen readers.
  * @param {string} state for the colour
  * @param {string} text
@@ -21,7 +43,7 @@ export function fillTexts() {
 export function showStatus(state, text) {
   const status = element("status");
   status.dataset.state = state;
-  if (status.textContent !== text) status.textContent = text;
+  say(status, text);
 }
 
 /** A page that comes back out of the browser's cache has lost all its connections: start it afresh. */

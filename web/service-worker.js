@@ -4,14 +4,17 @@
  */
 
 /** What the offline page needs. Another list, or another file in it, wants another name. */
-const CACHE = "offline-2";
-const OFFLINE = "/offline.html";
-const FILES = [OFFLINE, "/offline.js", "/page.js", "/texts.js", "/base.css", "/favicon.svg"];
+const CACHE = "offline-3";
+const OFFLINE = "offline.html";
+const FILES = [OFFLINE, "offline.js", "page.js", "texts.js", "base.css", "favicon.svg"];
+/** The pages may be below a path: all names are beside this file. */
+const addressOf = (name) => new URL(name, self.location.href).href;
+const ADDRESSES = FILES.map(addressOf);
 
 self.addEventListener("install", (event) => {
   const keep = async () => {
     const cache = await caches.open(CACHE);
-    await cache.addAll(FILES.map((file) => new Request(file, { cache: "reload" })));
+    await cache.addAll(ADDRESSES.map((address) => new Request(address, { cache: "reload" })));
     await self.skipWaiting();
   };
   event.waitUntil(keep());
@@ -19,7 +22,9 @@ self.addEventListener("install", (event) => {
 
 self.addEventListener("activate", (event) => {
   const begin = async () => {
-    for (const name of await caches.keys()) if (name !== CACHE) await caches.delete(name);
+    // The other caches of this host may be of other apps.
+    const old = (await caches.keys()).filter((name) => name.startsWith("offline-") && name !== CACHE);
+    for (const name of old) await caches.delete(name);
     await self.clients.claim();
   };
   event.waitUntil(begin());
@@ -28,8 +33,8 @@ self.addEventListener("activate", (event) => {
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   if (request.mode === "navigate") {
-    event.respondWith(fetch(request).catch(() => caches.match(OFFLINE)));
-  } else if (FILES.includes(new URL(request.url).pathname) && request.method === "GET") {
+    event.respondWith(fetch(request).catch(() => caches.match(addressOf(OFFLINE))));
+  } else if (ADDRESSES.includes(request.url.split(/[?#]/)[0]) && request.method === "GET") {
     event.respondWith(fetch(request).catch(() => caches.match(request)));
   }
 });

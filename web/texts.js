@@ -6,6 +6,11 @@ export const texts = {
   reconnecting: "The connection to the server is lost. Trying again …",
   unreachable: "The server cannot be reached. Trying again …",
   refused: "The server ended the connection. Reload the page to try again.",
+  /** What stands between backticks is for somebody to type. */
+  originRefused: (origin) =>
+    `The server runs, but does not take pages from ${origin}. Its owner can change that: start it with \`--allow-origin\` \`${origin}\`, or, if a proxy is in front of it, have the proxy pass on the Host header as it comes, with the port.`,
+  notUpgraded: (origin) =>
+    `The server answers, but this page cannot connect to it. If a proxy is in front of it, the proxy has to pass on WebSocket connections, and the Host header as it comes, with the port. Otherwise its owner can start it with \`--allow-origin\` \`${origin}\`.`,
   offlineHelp:
     "Check that the server runs, and that this device is in its network. This page goes on by itself when the server is back.",
   offlineWaiting: "Trying again by and by …",
@@ -45,8 +50,8 @@ export const texts = {
   noCamerasTitle: "No cameras yet",
   noCamerasHelp: "Any phone or laptop that opens this page can be one. On other computers, this starts one:",
   /** What starts a camera on a computer; quoted for shells. */
-  cameraCommand: ({ protocol, host }, room) => {
-    const server = `${protocol === "https:" ? "wss" : "ws"}://${host}`;
+  cameraCommand: (url, room) => {
+    const server = url.replace(/^(\w+:\/\/[^/]+)\/ws$/, "$1");
     return `cctvsignal-camera --server ${server} --room '${room.replaceAll("'", "'\\''")}'`;
   },
   noneShown: "No camera is chosen. Choose one from the list, or show all of them.",
@@ -75,6 +80,7 @@ export const texts = {
     connecting: () => "Connecting",
     live: () => "Live",
     blocked: () => "Not playing",
+    noPicture: () => "No picture",
     noSignal: () => "No signal",
     troubled: () => "Trouble",
     reconnecting: () => "Reconnecting",
@@ -87,6 +93,9 @@ export const texts = {
     failed: () => "Failed",
     relayNeeded: () => "No path",
     relayFailed: () => "No path",
+    notSecured: () => "Not secured",
+    noCodec: () => "Cannot play",
+    notAccepted: () => "Not accepted",
     available: () => "Available",
   },
   /** What is so, and what helps. */
@@ -97,6 +106,8 @@ export const texts = {
     /** The camera says what it is. */
     troubled: () => "",
     blocked: () => "This browser does not play by itself. Press to see the picture.",
+    noPicture: () =>
+      "The camera is connected, but has sent no picture yet. Check the camera itself: its lens, its cable, and the program that it runs.",
     noSignal: () => "No signal: the camera is connected and sends no new pictures.",
     reconnecting: () => "The connection to the camera is interrupted. Reconnecting …",
     gone: (since) =>
@@ -113,9 +124,15 @@ export const texts = {
       "No way to the camera was found through the networks between. A TURN server passes pictures on where there is none: ask the owner of this server for one.",
     relayFailed: () =>
       "No way to the camera was found, not even through the TURN server. Check that this network lets its ports through.",
+    notSecured: () =>
+      "The camera was reached, but the secure connection to it failed. Restart the camera; if that does not help, update its software.",
+    noCodec: () =>
+      "This browser cannot play the video that this camera sends. Set the camera to H.264, or try another browser.",
+    notAccepted: () =>
+      "The camera sends far more than a camera has to, so this page does not connect to it. Check that it is one of yours.",
   },
   play: "Play",
-  retryLabel: (camera) => `Ask ${camera} again now`,
+  retryLabel: (camera) => `Try now: ask ${camera} again`,
   mute: (camera) => `Mute ${camera}`,
   unmute: (camera) => `Unmute ${camera}`,
   volume: (camera) => `Volume of ${camera}`,
@@ -202,9 +219,21 @@ export const texts = {
   asking: "Waiting for permission to use the camera …",
   live: "The camera is on.",
   liveSilent: "The camera is on, without sound.",
-  noDevice: "No camera was found on this device.",
+  noDevice: "No camera was found on this device. Plug one in, or switch it on, and start again.",
   denied: "The browser was not allowed to use the camera. Allow it in the settings of this page and start again.",
-  deviceBusy: "The camera cannot be opened. Another program may be using it.",
+  deniedBySystem:
+    "This device does not let the browser use the camera. Allow it in the privacy settings of the device and start again.",
+  deviceBusy: "The camera cannot be opened. Another program may be using it: close that one and start again.",
+  deviceBroken: "The camera failed while it was opened. Unplug it, or restart this device, and start again.",
+  overconstrained:
+    "The camera cannot take pictures of this size at this rate. Choose others in the settings.",
+  /** What the camera cannot do of the settings, so that it is on without. */
+  lowered: {
+    frameRate: ({ frameRate }, taken) =>
+      `This camera does not take ${frameRate} pictures a second. It takes ${Math.round(taken.frameRate)} now.`,
+    height: ({ height }, taken) => `This camera does not take ${height}p. It takes ${taken.height}p now.`,
+    deviceId: () => "The chosen camera is not there. Another one is used.",
+  },
   deviceLost: "The camera of this device is gone. Plug it in again, or choose another one, and start.",
   insecure: "Browsers give access to cameras only on https:// pages or on localhost. Open this page that way.",
   idInUse: "Another camera in this room has this name. Choose another one.",

@@ -1,10 +1,12 @@
 import { timeOfDay } from "./page.js";
 import { texts } from "./texts.js";
 import { TileTools } from "./tile-tools.js";
-import { RETRIED, Watch } from "./watch.js";
+import { Watch } from "./watch.js";
 
 /** States of a camera of which nobody has to be told. */
 const WELL = new Set(["streaming", "connecting", "idle"]);
+/** States in which the camera itself knows best why there is no picture. */
+const SHOWN = new Set(["live", "noSignal", "noPicture"]);
 /** A picture that has not changed for so long stands still. */
 const STILL_MS = 5_000;
 
@@ -61,7 +63,7 @@ export class Tile {
   /** How it stands: what the watch says, that the browser does not play, or that the camera has a problem. */
   get state() {
     if (this.#isBlocked && this.watch.stream) return "blocked";
-    return this.watch.state === "live" && this.#note.textContent ? "troubled" : this.watch.state;
+    return this.#note.textContent && SHOWN.has(this.watch.state) ? "troubled" : this.watch.state;
   }
 
   /** Since when the camera is gone, as a time of the day, or "". */
@@ -150,7 +152,7 @@ export class Tile {
     this.#badge.textContent = texts.stateName[state](this.goneSince);
     this.#sentence.textContent = texts.stateSentence[state](this.goneSince);
     this.#play.hidden = state !== "blocked";
-    this.#retry.hidden = !RETRIED.has(state);
+    this.#retry.hidden = !this.watch.isRetried;
     this.#retry.setAttribute("aria-label", texts.retryLabel(this.name));
     this.#tools.follow(stream);
     this.#onState(this);
@@ -189,7 +191,7 @@ export class Tile {
     const isCounted = frames > 0 || "requestVideoFrameCallback" in this.#video;
     if (frames !== this.#frames || !isCounted) this.#lastMoved = performance.now();
     this.#frames = frames;
-    this.watch.moves(performance.now() - this.#lastMoved < STILL_MS);
+    this.watch.moves(performance.now() - this.#lastMoved < STILL_MS, this.#video.videoWidth > 0);
   }
 }
 

@@ -1,8 +1,8 @@
-import { PASSING_ERRORS, RECONNECT_CODES, ViewerClient } from "/client/index.js";
+import { PASSING_ERRORS, RECONNECT_CODES, ViewerClient, fullJitter } from "./client/index.js";
 
 import "./install.js";
 
-import { formatAddress, parseAddress } from "./address.js";
+import { formatAddress, parseAddress, serverUrl } from "./address.js";
 import { Arrangement } from "./arrangement.js";
 import { CameraList } from "./camera-list.js";
 import { deviceName } from "./device-name.js";
@@ -10,13 +10,14 @@ import { listenToKeys } from "./keyboard.js";
 import { LAYOUTS } from "./layout.js";
 import { recall, remember } from "./memory.js";
 import { Gathered, announce } from "./notices.js";
-import { element, fillTexts, showStatus } from "./page.js";
+import { element, fillTexts, say, showStatus, withoutMarks } from "./page.js";
+import { explained } from "./reachability.js";
 import { texts } from "./texts.js";
 import { rememberToken, token } from "./token.js";
 import { Wall } from "./wall.js";
 
-const RETRY_MS = 5_000;
-const LAST_RETRY_MS = 600_000;
+const RETRY_TIMES = { base: 5_000, cap: 60_000 };
+const LONGEST_MS = 600_000;
 /** Nobody tells how many watch; it is asked now and then. */
 const COUNT_MS = 10_000;
 const GATHER_MS = 500;
@@ -27,13 +28,22 @@ const { room } = view;
 const memory = recall(`wall:${room}`) ?? {};
 const arrangement = new Arrangement(view.cameras ?? memory.cameras ?? null, memory.order ?? []);
 arrangement.focus = view.focus;
-const viewer = new ViewerClient({ room, token: token(), meta: { name: deviceName(navigator.userAgent) } });
+const viewer = new ViewerClient({
+  url: serverUrl(location.href),
+  room,
+  token: token(),
+  meta: { name: deviceName(navigator.userAgent) },
+});
 /** How many watch each camera. @type {Map<string, number>} */
 let viewers = new Map();
 /** Why there is no connection. @type {"" | "unreachable" | "unauthorized" | "refused"} */
 let problem = "";
 /** The same, in a sentence. */
 let why = "";
+/** Whether there is no connection yet. */
+let isConnecting = false;
+/** How many times in a row there was no connection. */
+let attempt = 0;
 
 const list = new CameraList(element("cameras"), (cameraId) => {
   if (wall.tiles.has(cameraId)) wall.hide(cameraId);
@@ -60,7 +70,7 @@ function refresh() {
   element("none-shown").hidden = !isEmpty || !isAnyThere;
   element("server-away").hidden = !isBlank() || problem !== "unreachable";
   element("refused").hidden = !isBlank() || problem !== "refused";
-  element("refused-why").textContent = why;
+  say(element("refused-why"), why);
   element("token-form").hidden = problem !== "unauthorized";
   element("wall").hidden = isEmpty;
   element("show-all").hidden = arrangement.isAll;
@@ -116,11 +126,13 @@ viewer.on("picturesReceived", ({ cameraId, pictures }) => {
 viewer.on("controlsChanged", ({ cameraId, state, controls }) => wall.tiles.get(cameraId)?.tell(state, controls));
 viewer.on("streamLost", ({ cameraId, reason }) => wall.tiles.get(cameraId)?.watch.lost(reason));
 viewer.on("streamState", ({ cameraId, state }) => {
-  wall.tiles.get(cameraId)?.watch.interrupted(state === "interrupted");
+  if (state === "noMedia") console.warn(`Camera ${cameraId} is connected, and sends no media.`);
+  else wall.tiles.get(cameraId)?.watch.interrupted(state === "interrupted");
 });
 
 viewer.on("roomJoined", () => {
   problem = "";
+  attempt = 0;
   // Who was let in without a proof was let in like anybody.
   const isOpen = viewer.welcome?.authenticated === false;
   for (const id of ["open-badge", "open-note"]) element(id).hidden = !isOpen;
@@ -131,7 +143,8 @@ viewer.on("roomJoined", () => {
 
 viewer.on("disconnected", ({ error, willReconnect }) => {
   for (const { watch } of wall.tiles.values()) watch.serverLost();
-  if (!willReconnect) ended(error);
+  // Of the first connection, `connect` tells.
+  if (!willReconnect && !isConnecting) ended(error);
 });
 viewer.on("reconnecting", ({ error }) => {
   const refusal = texts.refusal[error.code];
@@ -154,11 +167,12 @@ function ended(error) {
 }
 
 /** @param {any} error why there is no connection yet */
-function waitFor({ code, retryAfter = 0 }) {
-  const refusal = texts.refusal[code];
-  problem = refusal ? "refused" : "unreachable";
-  why = refusal ? texts.tryingAgain(refusal) : texts.unreachable;
-  setTimeout(connect, Math.min(LAST_RETRY_MS, Math.max(RETRY_MS, retryAfter * 1000)));
+async function waitFor(error) {
+  const sentence = await explained(error, viewer.options.url);
+  problem = sentence ? "refused" : "unreachable";
+  why = sentence ? texts.tryingAgain(sentence) : texts.unreachable;
+  const { retryAfter = 0 } = error;
+  setTimeout(connect, Math.min(LONGEST_MS, retryAfter * 1000 + fullJitter(attempt++, RETRY_TIMES)));
   showProblem("reconnecting");
 }
 
@@ -167,7 +181,7 @@ function showProblem(state) {
   // On an empty wall, the whole sentence is on the stage.
   const isOnStage = problem === "refused" && isBlank();
   showStatus(state, isOnStage ? texts.refusedTitle : why);
-  if (isOnStage && element("refused-why").textContent !== why) announce(why);
+  if (isOnStage && element("refused-why").textContent !== withoutMarks(why)) announce(withoutMarks(why));
   refresh();
 }
 
@@ -191,9 +205,12 @@ async function countViewers() {
 }
 
 async function connect() {
+  isConnecting = true;
   try {
     await viewer.connect();
+    isConnecting = false;
   } catch (error) {
+    isConnecting = false;
     const passes = RECONNECT_CODES.has(error.closeCode) || PASSING_ERRORS.has(error.code) || error.code === "timeout";
     if (passes) waitFor(error);
     else ended(error);
@@ -243,7 +260,7 @@ element("token-form").addEventListener("submit", (event) => {
 });
 element("room-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  location.assign(`/?${new URLSearchParams({ room: element("other-room").value })}`);
+  location.assign(`./?${new URLSearchParams({ room: element("other-room").value })}`);
 });
 listenToKeys(wall, arrangement, {
   areOn: () => element("characters").checked,
@@ -262,9 +279,9 @@ fillTexts();
 document.title = texts.wallTitle(room);
 element("room-name").textContent = texts.room(room);
 for (const link of document.querySelectorAll("[data-camera-link]")) {
-  link.href = `/camera.html?room=${encodeURIComponent(room)}`;
+  link.href = `camera.html?room=${encodeURIComponent(room)}`;
 }
-element("camera-command").textContent = texts.cameraCommand(location, room);
+element("camera-command").textContent = texts.cameraCommand(viewer.options.url, room);
 for (const [keys, meaning] of texts.shortcuts) {
   const term = document.createElement("dt");
   term.textContent = keys;

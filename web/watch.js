@@ -2,12 +2,24 @@ import { JpegScreen } from "./jpeg-screen.js";
 
 /**
  * How it stands with one camera on the wall.
- * @typedef {"paused" | "connecting" | "live" | "noSignal" | "reconnecting" | "gone" | "absent" | "offline"
- *   | "stopped" | "busy" | "noAnswer" | "failed" | "relayNeeded" | "relayFailed"} WatchState
+ * @typedef {"paused" | "connecting" | "live" | "noPicture" | "noSignal" | "reconnecting" | "gone" | "absent"
+ *   | "offline" | "stopped" | "busy" | "noAnswer" | "failed" | "relayNeeded" | "relayFailed" | "notSecured"
+ *   | "noCodec" | "notAccepted"} WatchState
  */
 
-/** States in which the camera is asked again by and by. */
-export const RETRIED = new Set(["stopped", "busy", "noAnswer", "failed", "relayNeeded", "relayFailed"]);
+/** How it stands after a session that did not come about, by its reason. @type {Record<string, WatchState>} */
+const STATE_AFTER = {
+  noAnswer: "noAnswer",
+  dtlsFailed: "notSecured",
+  noMedia: "noPicture",
+  noCodec: "noCodec",
+  limitExceeded: "notAccepted",
+};
+/** States in which the camera is asked again by and by, while there is no picture. */
+const RETRIED = new Set([
+  ...["stopped", "busy", "failed", "relayNeeded", "relayFailed"],
+  ...Object.values(STATE_AFTER),
+]);
 const FIRST_RETRY_MS = 4_000;
 const LAST_RETRY_MS = 30_000;
 
@@ -52,6 +64,11 @@ export class Watch {
     this.goneSince = null;
     /** When the picture was asked for, by the clock of `performance`. */
     this.askedAt = 0;
+  }
+
+  /** Whether the camera is asked again by and by. */
+  get isRetried() {
+    return !this.stream && RETRIED.has(this.state);
   }
 
   /** Somebody looks: ask for the picture. */
@@ -125,7 +142,9 @@ export class Watch {
     this.#drop();
     /** @type {Record<string, WatchState>} */
     const states = { cameraStopped: "stopped", cameraUnavailable: "gone" };
-    this.#ask(states[reason] ?? "reconnecting");
+    // It had hardly begun: asked at once, it would end as soon, and so on.
+    if (STATE_AFTER[reason]) this.#failed({ reason });
+    else this.#ask(states[reason] ?? "reconnecting");
   }
 
   /** @param {boolean} isInterrupted whether packets come no more, which may pass */
@@ -133,9 +152,15 @@ export class Watch {
     if (this.stream) this.#become(isInterrupted ? "reconnecting" : "live");
   }
 
-  /** @param {boolean} isMoving whether the picture has changed of late */
-  moves(isMoving) {
-    if (this.state === (isMoving ? "noSignal" : "live")) this.#become(isMoving ? "live" : "noSignal");
+  /**
+   * @param {boolean} isMoving whether the picture has changed of late
+   * @param {boolean} [hasPicture] whether there has been any
+   */
+  moves(isMoving, hasPicture = true) {
+    if (!this.stream) return;
+    const isStill = this.state === "noSignal" || this.state === "noPicture";
+    if (isMoving && isStill) this.#become("live");
+    if (!isMoving && this.state === "live") this.#become(hasPicture ? "noSignal" : "noPicture");
   }
 
   // --- asking --------------------------------------------------------------------------------------
@@ -150,7 +175,7 @@ export class Watch {
       const received = await this.#requestPicture();
       if (request === this.#request) this.received(received);
     } catch (error) {
-      if (request === this.#request && !this.stream) this.#failed(error);
+      if (request === this.#request && !this.stream) this.#failed(error, true);
     }
   }
 
@@ -166,12 +191,18 @@ export class Watch {
     this.stream = this.#received = this.#screen = null;
   }
 
-  /** @param {any} error */
-  #failed(error) {
+  /**
+   * @param {any} error
+   * @param {boolean} [isNew] whether nobody has heard of it yet
+   */
+  #failed(error, isNew = false) {
     const state = this.#stateAfter(error);
+    // The tile says it for people; this, for who looks into it.
+    if (isNew && RETRIED.has(state)) console.warn(`${error.name}: ${error.message}`);
     if (state === "gone") this.goneSince ??= new Date();
     if (RETRIED.has(state)) {
-      const delay = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#attempt++);
+      // Full jitter, as in the client's own retry.js: a camera that restarts is not asked by all in one instant.
+      const delay = Math.random() * Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#attempt++);
       this.#retryTimer = setTimeout(() => this.#ask(state), delay);
     }
     this.#become(state);
@@ -190,7 +221,7 @@ export class Watch {
     if (error.name === "CameraBusyError") return "busy";
     if (error.name === "ICEFailedError") return hasRelay(iceServers) ? "relayFailed" : "relayNeeded";
     if (error.reason === "cameraStopped" || this.state === "stopped") return "stopped";
-    return error.name === "TimeoutError" ? "noAnswer" : "failed";
+    return STATE_AFTER[error.reason] ?? (error.name === "TimeoutError" ? "noAnswer" : "failed");
   }
 
   /** @param {WatchState} state */

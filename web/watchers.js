@@ -1,6 +1,9 @@
 import { timeOfDay } from "./page.js";
 import { texts } from "./texts.js";
 
+/** How many names are kept: some clients leave while this one is away, and nobody tells. */
+const MAX_NAMES = 1_000;
+
 /** Who watches this camera, and what they say. */
 export class Watchers {
   #list;
@@ -18,7 +21,14 @@ export class Watchers {
 
   /** @param {{clientId: string, meta?: Record<string, any>}} client that has come into the room */
   know({ clientId, meta }) {
-    if (typeof meta?.name === "string") this.#names.set(clientId, meta.name);
+    if (typeof meta?.name !== "string") return;
+    this.#names.set(clientId, meta.name);
+    if (this.#names.size > MAX_NAMES) this.#names.delete(this.#names.keys().next().value);
+  }
+
+  /** @param {{clientId: string}} client that has left the room; whether it still watches is another matter */
+  forget({ clientId }) {
+    this.#names.delete(clientId);
   }
 
   /** @param {string[]} viewers by client id */

@@ -1,3 +1,5 @@
+import { isFailure } from "./diagnosis.js";
+import { fromEnd } from "./errors.js";
 import { Session } from "./session.js";
 import { WebRTCCCTVClient } from "./signaling.js";
 
@@ -13,6 +15,7 @@ const CONNECT_MS = 15_000;
  * @typedef {object} OwnEvents
  * @property {{viewers: string[]}} viewersChanged
  * @property {{viewerId: string, stream: MediaStream}} audioReceived
+ * @property {{viewerId: string, error: import("./errors.js").ClientError}} viewerFailed
  *
  * @typedef {import("./signaling.js").ClientEvents & OwnEvents} CameraEvents
  */
@@ -21,8 +24,9 @@ const CONNECT_MS = 15_000;
  * A camera of a room, for any number of viewers. It makes an offer to each that asks, and answers those that
  * make one themselves.
  *
- * Besides the events of `WebRTCCCTVClient`: `viewersChanged` `{viewers}` and, where it accepts audio,
- * `audioReceived` `{viewerId, stream}` when a viewer can be heard.
+ * Besides the events of `WebRTCCCTVClient`: `viewersChanged` `{viewers}`, `viewerFailed` `{viewerId, error}` for a
+ * viewer that asked and could not be shown anything and, where it accepts audio, `audioReceived`
+ * `{viewerId, stream}` when a viewer can be heard.
  * @extends {WebRTCCCTVClient<CameraEvents>}
  */
 export class CameraClient extends WebRTCCCTVClient {
@@ -114,7 +118,7 @@ export class CameraClient extends WebRTCCCTVClient {
         break;
       case "bye":
         this.#waiting.delete(message.sender);
-        session?.end("viewerStopped");
+        session?.end(isFailure(message.reason) ? message.reason : "viewerStopped");
         break;
       case "clientDisconnected":
         this.#waiting.delete(message.clientId);
@@ -163,14 +167,16 @@ export class CameraClient extends WebRTCCCTVClient {
         if (this.#acceptsAudio) this._emit("audioReceived", { viewerId, stream: received });
       },
       onState: () => this.#viewersChanged(),
-      onEnd: () => {
+      onEnd: (_, reason, cause) => {
         clearTimeout(deadline);
         if (this.#sessions.get(viewerId) === session) this.#sessions.delete(viewerId);
         this.#viewersChanged();
+        const hasFailed = isFailure(reason) || cause !== undefined;
+        if (hasFailed) this._emit("viewerFailed", { viewerId, error: fromEnd(`viewer ${viewerId}`, reason, cause) });
       },
     });
     const deadline = setTimeout(() => {
-      if (!session.connected) session.end("noAnswer", true);
+      if (!session.connected) session.end(session.problem, true);
     }, CONNECT_MS);
     this.#sessions.set(viewerId, session);
     if (description) session.acceptOffer(description);

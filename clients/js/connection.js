@@ -1,4 +1,5 @@
-import { CancelledError, ConnectionError, fromClose, fromServer } from "./errors.js";
+import { bytesOf } from "./descriptions.js";
+import { CancelledError, ConnectionError, MessageTooLongError, fromClose, fromServer } from "./errors.js";
 import { Emitter } from "./events.js";
 import {
   CLOSE_ABNORMAL,
@@ -146,15 +147,21 @@ export class Connection extends Emitter {
 
   /**
    * Send a message if there is a connection, or one that may be resumed. What is lost with any other has lost
-   * its meaning too.
+   * its meaning too. Throws a `MessageTooLongError` for what the server would close the connection for.
    * @protected
    * @param {Record<string, unknown>} message
    * @returns {boolean} whether it was sent
    */
   _send(message) {
+    const text = JSON.stringify(message);
+    const most = this.#welcome?.limits?.maxMessageBytes ?? Infinity;
+    // No character takes more than three bytes.
+    if (text.length * 3 > most && bytesOf(text) > most) {
+      throw new MessageTooLongError(`The message ${message.type} is longer than the ${most} bytes that the server takes.`);
+    }
     if (this.#resumption.isSuspended) return this.#resumption.keep(message);
     if (!this.#socket || this.#socket.readyState !== 1 || !this.#welcome) return false;
-    this.#socket.send(JSON.stringify(message));
+    this.#socket.send(text);
     return true;
   }
 
@@ -166,11 +173,9 @@ export class Connection extends Emitter {
    * @param {number} [timeout] in milliseconds
    * @returns {Promise<any>}
    */
-  _ask(message, answer, timeout = ANSWER_TIMEOUT_MS) {
+  async _ask(message, answer, timeout = ANSWER_TIMEOUT_MS) {
     const question = { ...message, requestId: this.#questions.newId() };
-    if (!this._send(question)) {
-      return Promise.reject(new ConnectionError("There is no connection to the server."));
-    }
+    if (!this._send(question)) throw new ConnectionError("There is no connection to the server.");
     return this.#questions.wait(question, answer, timeout);
   }
 
@@ -324,10 +329,19 @@ export class Connection extends Emitter {
     const unsent = this.#resumption.resumed(token);
     this.#welcome = { ...this.#welcome, clientId };
     this.#onReady();
-    for (const message of unsent) this._send(message);
+    for (const message of unsent) this.#sendAgain(message);
     // Who shows the state of the connection need not know how it came back.
     this.#emitConnected();
     this._emit("roomJoined", { room: this.room });
+  }
+
+  /** @param {Record<string, unknown>} message that was not too long for the server before */
+  #sendAgain(message) {
+    try {
+      this._send(message);
+    } catch (error) {
+      this._emit("error", error);
+    }
   }
 
   #emitConnected() {

@@ -34,11 +34,18 @@ export class UnauthorizedError extends ConnectionError {}
 /** The client itself ended what it had asked for. */
 export class CancelledError extends ClientError {}
 
-/** Nobody answered in time. */
+/** A message is longer than the server takes (`welcome.limits.maxMessageBytes`): it was not sent. */
+export class MessageTooLongError extends ClientError {}
+
+/** Nobody answered in time. `reason` is "noAnswer" where that was a camera. */
 export class TimeoutError extends ClientError {
-  /** @param {string} message */
-  constructor(message) {
+  /**
+   * @param {string} message
+   * @param {string} [reason]
+   */
+  constructor(message, reason) {
     super(message, "timeout");
+    this.reason = reason;
   }
 }
 
@@ -65,13 +72,23 @@ export class SessionFailedError extends ClientError {
   }
 }
 
-/** Signaling worked, but no network path was found: check firewalls and the TURN server. */
-export class ICEFailedError extends SessionFailedError {
-  /** @param {string} message */
-  constructor(message) {
-    super(message, "noPath");
-  }
-}
+/** `reason` "noPath": signaling worked, but no network path was found. Check firewalls and the TURN server. */
+export class ICEFailedError extends SessionFailedError {}
+
+/**
+ * `reason` "dtlsFailed": there is a network path, but the two could not agree on a secure connection. Check that
+ * nothing changes the SDP on its way, and that both sides know a cipher in common.
+ */
+export class DTLSFailedError extends SessionFailedError {}
+
+/** `reason` "noMedia": the two are connected, but the camera offers neither video nor sound. Check its source. */
+export class NoMediaError extends SessionFailedError {}
+
+/** `reason` "noCodec": the camera sends no codec that this side can play. Set it to H.264 or VP8. */
+export class NoCommonCodecError extends SessionFailedError {}
+
+/** `reason` "limitExceeded": the other side sent more than any real one does. Check who it is. */
+export class LimitExceededError extends SessionFailedError {}
 
 /** The camera did not change a setting: the text says why. */
 export class ControlRefusedError extends ClientError {}
@@ -129,4 +146,27 @@ function refusal(code, message) {
   };
   const Kind = kinds[/** @type {keyof typeof kinds} */ (code)] ?? ServerError;
   return new Kind(message, code);
+}
+
+/** @type {Record<string, [new (message: string, reason: string, cause?: unknown) => SessionFailedError, string]>} */
+const FAILURES = {
+  noPath: [ICEFailedError, "no network path was found; it may take a TURN server"],
+  dtlsFailed: [DTLSFailedError, "there is a network path, but DTLS failed (role, cipher or fingerprint)"],
+  noMedia: [NoMediaError, "it is connected, but offers no media"],
+  noCodec: [NoCommonCodecError, "the two have no codec in common"],
+  limitExceeded: [LimitExceededError, "it needs more than is allowed"],
+};
+
+/**
+ * The error for a session that did not come about.
+ * @param {string} who the other side
+ * @param {string} reason
+ * @param {unknown} [cause]
+ * @returns {ClientError}
+ */
+export function fromEnd(who, reason, cause) {
+  const [Kind, sentence] = FAILURES[reason] ?? [SessionFailedError, reason];
+  const why = cause instanceof Error ? `${sentence} (${cause.message})` : sentence;
+  if (reason === "noAnswer") return new TimeoutError(`There was no answer of ${who} in time.`, reason);
+  return new Kind(`There is no session with ${who}: ${why}.`, reason, cause);
 }

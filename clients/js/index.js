@@ -6,6 +6,7 @@ export { CameraClient } from "./camera.js";
 export * from "./errors.js";
 export { Pictures } from "./pictures.js";
 export * from "./protocol.js";
+export { fullJitter } from "./retry.js";
 export { WebRTCCCTVClient } from "./signaling.js";
 export { ViewerClient } from "./viewer.js";
 

@@ -10,6 +10,16 @@ const LONGEST_MS = 3_600_000;
 /** A connection that held this long was a good one: the next retry starts from the shortest delay. */
 const STABLE_MS = 10_000;
 
+/**
+ * Milliseconds until the next attempt, with full jitter: what was lost by all at once is not asked for again by all
+ * in one instant.
+ * @param {number} attempt from 0
+ * @param {{base: number, cap: number}} times how long it is at most, at first and in the end, in milliseconds
+ */
+export function fullJitter(attempt, { base, cap }) {
+  return Math.random() * Math.min(cap, base * 2 ** attempt);
+}
+
 /** When a lost connection is to be made again (docs/protocol.md, section 2.6). */
 export class Retry {
   /** How many attempts were made since the last connection that lasted. */
@@ -45,8 +55,6 @@ export class Retry {
     if (!this.times) return null;
     if (closeCode === CLOSE_REPLACED || code === "cameraIdInUse") return REPLACED_MS;
     if (!RECONNECT_CODES.has(closeCode) && !PASSING.has(code)) return null;
-    // Full jitter: after a restart of the server, not all its clients come in the same instant.
-    const delay = Math.random() * Math.min(this.times.cap, this.times.base * 2 ** this.attempt++);
-    return delay + Math.min(LONGEST_MS, Math.max(0, retryAfter * 1000));
+    return fullJitter(this.attempt++, this.times) + Math.min(LONGEST_MS, Math.max(0, retryAfter * 1000));
   }
 }

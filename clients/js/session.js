@@ -1,3 +1,17 @@
+import {
+  MAX_CANDIDATES,
+  MAX_EARLY_CANDIDATES,
+  excessOf,
+  isTooLong,
+  originOf,
+  rejectedCodecs,
+} from "./descriptions.js";
+import { dtlsTransports, problemOf } from "./diagnosis.js";
+
+/** How many messages of the other side wait while the browser works on one. */
+const MAX_WAITING_STEPS = 2 * MAX_EARLY_CANDIDATES;
+/** How often the other side may begin anew before anything has flowed: each time costs a peer connection. */
+const MAX_RENEWALS = 8;
 /** How long a camera has to restart ICE from the moment its viewer knows that there is no path any more. */
 const RESTART_MS = 3_000;
 
@@ -28,6 +42,11 @@ export class Session {
   /** @type {SessionHooks} */
   #hooks;
   #work = Promise.resolve();
+  /** How many steps wait for their turn. */
+  #waiting = 0;
+  /** How many candidates came since the last description. */
+  #taken = 0;
+  #renewals = 0;
   /** @type {(RTCIceCandidateInit | null)[]} */
   #candidates = [];
   /** @type {string | null} */
@@ -64,6 +83,11 @@ export class Session {
     return !this.#wasConnected && this.#peer?.remoteDescription != null;
   }
 
+  /** What is still missing. @returns {import("./diagnosis.js").Failure} */
+  get problem() {
+    return problemOf(this.#peer);
+  }
+
   /** @returns {Promise<RTCStatsReport> | undefined} */
   getStats() {
     return this.#peer?.getStats();
@@ -88,19 +112,26 @@ export class Session {
    * @param {RTCSessionDescriptionInit} description
    */
   acceptOffer(description) {
+    if (this.#isExcessive(description)) return;
     this.#run(async () => {
       const origin = originOf(description);
       // Another origin is another peer connection over there, and needs another one here.
       const isNew = this.#remoteOrigin === null ? this.#peer?.localDescription : this.#remoteOrigin !== origin;
-      if (isNew) this.#discard();
+      if (isNew) {
+        if (++this.#renewals > MAX_RENEWALS) return this.#exceed(`more than ${MAX_RENEWALS} sessions in one`);
+        this.#discard();
+      }
       const peer = this.#open();
       this.#remoteOrigin = origin;
       if (this.#isRecovering) this.#renewIceServers(peer);
       await peer.setRemoteDescription(description);
-      await this.#addCandidates();
+      await this.#addCandidates(true);
       this.#hooks.beforeAnswer?.(peer, description);
       await peer.setLocalDescription(await peer.createAnswer());
-      this.#send("answer", { sdp: plain(peer.localDescription) });
+      const answer = plain(peer.localDescription);
+      if (this.#isRejected(description.sdp, answer.sdp, "video")) return;
+      this.#watchDtls(peer);
+      this.#send("answer", { sdp: answer });
     });
   }
 
@@ -109,11 +140,16 @@ export class Session {
    * @param {RTCSessionDescriptionInit} description
    */
   acceptAnswer(description) {
+    if (this.#isExcessive(description)) return;
     this.#run(async () => {
-      if (this.#peer?.signalingState !== "have-local-offer") return; // To an offer that is no more.
+      const peer = this.#peer;
+      if (peer?.signalingState !== "have-local-offer") return; // To an offer that is no more.
       this.#remoteOrigin = originOf(description);
-      await this.#peer.setRemoteDescription(description);
-      await this.#addCandidates();
+      await peer.setRemoteDescription(description);
+      // Who takes the sound alone may have wanted no more.
+      if (this.#isRejected(peer.localDescription?.sdp, description.sdp, "media")) return;
+      this.#watchDtls(peer);
+      await this.#addCandidates(true);
     });
   }
 
@@ -122,8 +158,9 @@ export class Session {
    * @param {RTCIceCandidateInit | null} candidate
    */
   addCandidate(candidate) {
+    if (isTooLong(candidate)) return;
     this.#run(async () => {
-      this.#candidates.push(candidate);
+      if (this.#candidates.length < MAX_EARLY_CANDIDATES) this.#candidates.push(candidate);
       if (this.#peer?.remoteDescription) await this.#addCandidates();
     });
   }
@@ -200,6 +237,20 @@ export class Session {
     return peer;
   }
 
+  /**
+   * Notice when the other side closes its end without a word: ICE would take half a minute.
+   * @param {RTCPeerConnection} peer
+   */
+  #watchDtls(peer) {
+    for (const transport of dtlsTransports(peer)) {
+      transport.onstatechange ??= () => {
+        if (peer !== this.#peer || transport.state !== "closed") return;
+        // BUNDLE closes those that it makes needless.
+        if (dtlsTransports(peer).every(({ state }) => state === "closed")) this.end("failed", true);
+      };
+    }
+  }
+
   /** @param {RTCPeerConnectionState} state */
   #onState(state) {
     if (state === "closed") return this.end("failed", true);
@@ -207,14 +258,17 @@ export class Session {
     if (state === "connected") {
       this.#wasConnected = true;
       this.#isRecovering = false;
+      this.#renewals = 0;
     }
     // "disconnected" may pass, as when a phone goes from one network to another.
     this.#hooks.onState?.(this);
   }
 
-  /** There is no path. Where there was one before, ICE is restarted once, by the side that made the offer. */
+  /** Where there was a path before, ICE is restarted once, by the side that made the offer. */
   #onFailed() {
-    if (!this.#wasConnected) return this.end("noPath", true);
+    const { problem } = this;
+    // Where DTLS has failed, another path changes nothing.
+    if (!this.#wasConnected || problem === "dtlsFailed") return this.end(problem, true);
     if (this.detached || this.#isRecovering) return this.end("failed", true);
     this.#isRecovering = true;
     if (this.#peer?.localDescription?.type === "offer") this.offer({ iceRestart: true });
@@ -247,8 +301,11 @@ export class Session {
     peer.close();
   }
 
-  async #addCandidates() {
+  /** @param {boolean} [isDescribed] whether there is another description, to which others belong */
+  async #addCandidates(isDescribed = false) {
+    if (isDescribed) this.#taken = 0;
     for (const candidate of this.#candidates.splice(0)) {
+      if (++this.#taken > MAX_CANDIDATES) return;
       try {
         await this.#peer?.addIceCandidate(/** @type {RTCIceCandidateInit} */ (candidate));
       } catch {
@@ -259,7 +316,10 @@ export class Session {
 
   /** @param {() => Promise<void>} step */
   #run(step) {
+    if (this.ended) return;
+    if (++this.#waiting > MAX_WAITING_STEPS) return this.#exceed(`more than ${MAX_WAITING_STEPS} messages at once`);
     this.#work = this.#work.then(async () => {
+      this.#waiting--;
       try {
         if (!this.ended) await step();
       } catch (error) {
@@ -270,11 +330,45 @@ export class Session {
   }
 
   /**
+   * Whether a description is more than anybody needs: then the session is over.
+   * @param {RTCSessionDescriptionInit} description
+   */
+  #isExcessive(description) {
+    const excess = this.ended ? null : excessOf(description);
+    if (excess) this.#exceed(excess);
+    return excess !== null;
+  }
+
+  /** @param {string} what the other side has sent */
+  #exceed(what) {
+    this.end("limitExceeded", true, new Error(`the other side sent ${what}`));
+  }
+
+  /**
+   * Whether nothing of an offer can be played: then the session is over.
+   * @param {string} [offer]
+   * @param {string} [answer]
+   * @param {"video" | "media"} [wanted]
+   */
+  #isRejected(offer = "", answer = "", wanted = "media") {
+    const codecs = rejectedCodecs(offer, answer, wanted);
+    if (!codecs) return false;
+    this.end("noCodec", true, new Error(`offered: ${codecs.join(", ").slice(0, 200) || "none"}`));
+    return true;
+  }
+
+  /**
    * @param {string} type
    * @param {Record<string, unknown>} fields
    */
   #send(type, fields) {
-    if (!this.detached) this.#hooks.send({ type, target: this.peerId, ...fields });
+    if (this.detached) return;
+    try {
+      this.#hooks.send({ type, target: this.peerId, ...fields });
+    } catch (error) {
+      // An answer grows with the offer. The server would close the whole connection for a message that is too long.
+      this.end("limitExceeded", true, error);
+    }
   }
 }
 
@@ -291,12 +385,4 @@ export function setDirection(transceiver, direction) {
 /** @param {RTCSessionDescription | null} description */
 function plain(description) {
   return { type: description?.type, sdp: description?.sdp };
-}
-
-/**
- * What names the peer connection that made a description: the session id in its `o=` line (RFC 8866).
- * @param {RTCSessionDescriptionInit} description
- */
-function originOf({ sdp }) {
-  return /^o=\S+ (\S+)/m.exec(sdp ?? "")?.[1] ?? "";
 }

@@ -1,5 +1,5 @@
 import { Connection } from "./connection.js";
-import { ForbiddenError, UnauthorizedError } from "./errors.js";
+import { ForbiddenError, MessageTooLongError, UnauthorizedError } from "./errors.js";
 
 /**
  * What is used of a WebSocket.
@@ -91,7 +91,7 @@ export class WebRTCCCTVClient extends Connection {
     try {
       await this._ask({ type: "auth", token }, "authenticated");
     } catch (error) {
-      const isRefused = error instanceof UnauthorizedError || error instanceof ForbiddenError;
+      const isRefused = [UnauthorizedError, ForbiddenError, MessageTooLongError].some((Kind) => error instanceof Kind);
       if (isRefused && this.options.token === token) this.options.token = before;
       throw error;
     }

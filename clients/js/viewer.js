@@ -1,3 +1,4 @@
+import { failureSaid, isFailure } from "./diagnosis.js";
 import { ClientError, ConnectionError, ControlRefusedError } from "./errors.js";
 import { WebRTCCCTVClient } from "./signaling.js";
 import { Viewing } from "./viewing.js";
@@ -13,7 +14,8 @@ import { Viewing } from "./viewing.js";
  * @typedef {object} OwnEvents
  * @property {{cameraId: string, clientId: string, stream: MediaStream}} streamReceived
  * @property {{cameraId: string, clientId: string, pictures: Pictures}} picturesReceived
- * @property {{cameraId: string, state: "live" | "interrupted"}} streamState
+ * @property {{cameraId: string, state: "live" | "interrupted" | "noMedia"}} streamState "noMedia": it is
+ *   connected, and nothing has come yet
  * @property {{cameraId: string, reason: EndReason}} streamLost
  * @property {{cameraId: string, state: CameraState | null, controls: Control[]}} controlsChanged
  *
@@ -45,9 +47,10 @@ export class ViewerClient extends WebRTCCCTVClient {
 
   /**
    * Watch a camera. The promise always settles: with its stream once media flows, or with an error, such as
-   * `CameraNotFoundError`, `CameraBusyError`, `TimeoutError`, `ICEFailedError`, `ConnectionError`,
-   * `SessionFailedError` or, after `stopViewing` or `close`, `CancelledError`. For a camera that was lost and
-   * is being asked again, it is the promise of its next stream.
+   * `CameraNotFoundError`, `CameraBusyError`, `TimeoutError`, `ConnectionError`, a `SessionFailedError`
+   * (`ICEFailedError`, `DTLSFailedError`, `NoCommonCodecError`, `NoMediaError`, `LimitExceededError`) or, after
+   * `stopViewing` or `close`, `CancelledError`. For a camera that was lost and is being asked again, it is the
+   * promise of its next stream.
    * @param {string} cameraId
    * @param {{timeout?: number}} [options] `timeout` in milliseconds
    * @returns {Promise<MediaStream>}
@@ -209,9 +212,11 @@ export class ViewerClient extends WebRTCCCTVClient {
   #onBye({ sender, reason }) {
     const session = this.#sessionWith(sender);
     if (!session) return;
-    // What cameras say is for people, save two words; one that gives up before anything flowed found no path.
-    if (reason !== "cameraStopped" && session.isConnecting) session.end("noPath");
-    else session.end(reason === "failed" ? "failed" : "cameraStopped");
+    const cause = typeof reason === "string" && reason ? new Error(`the camera said: ${reason.slice(0, 200)}`) : undefined;
+    if (reason === "cameraStopped") session.end(reason);
+    else if (session.isConnecting) session.end(failureSaid(reason, session.problem), false, cause);
+    // What cameras say is for people, save some words.
+    else session.end(reason === "failed" || isFailure(reason) ? reason : "cameraStopped", false, cause);
   }
 
   // --- watching ------------------------------------------------------------------------------------

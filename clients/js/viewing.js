@@ -1,14 +1,20 @@
 import { CONTROL_CHANNEL, RemoteControl } from "./control.js";
-import { CameraNotFoundError, CancelledError, ICEFailedError, SessionFailedError, TimeoutError } from "./errors.js";
+import { isFailure } from "./diagnosis.js";
+import { CameraNotFoundError, CancelledError, TimeoutError, fromEnd } from "./errors.js";
 import { JPEG_CHANNEL, Pictures } from "./pictures.js";
+import { fullJitter } from "./retry.js";
 import { Session, setDirection } from "./session.js";
 import { measure } from "./stats.js";
 
-const FIRST_RETRY_MS = 500;
-const LAST_RETRY_MS = 30_000;
+const RETRY_TIMES = { base: 500, cap: 30_000 };
+/** What flowed for so long did well: when it is lost, it is asked for at once. */
+const STABLE_MS = 10_000;
+/** How long after it is connected a camera may take until its media comes. */
+const MEDIA_MS = 5_000;
 
 /**
- * @typedef {"stopped" | "cameraStopped" | "cameraUnavailable" | "failed" | "noPath" | "leftRoom" | "closed"} EndReason
+ * @typedef {"stopped" | "cameraStopped" | "cameraUnavailable" | "failed" | "leftRoom" | "closed"
+ *   | import("./diagnosis.js").Failure} EndReason
  *
  * @typedef {object} ViewingHooks
  * @property {(timeout: number) => Promise<unknown>} request hand the request to the server
@@ -41,6 +47,12 @@ export class Viewing {
   /** Whether there was a stream: what was seen once is asked for again for as long as it takes. */
   #isKept = false;
   #failures = 0;
+  /** Whether it was lost, and has not flowed for long since. */
+  #isShaky = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #stableTimer;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #mediaTimer;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retryTimer;
   /** @type {RTCRtpSender | null} */
@@ -148,8 +160,7 @@ export class Viewing {
     const isCurrent = () => this.#attempt === attempt;
     const timer = setTimeout(() => {
       if (!isCurrent()) return;
-      const { session } = attempt;
-      this.#fail(session.isConnecting ? noPath(this.#cameraId) : late(this.#cameraId), true);
+      attempt.session.end(attempt.session.problem, true);
     }, timeout);
     if (!this.asJpeg) {
       // That the request was handed over says nothing about the stream.
@@ -221,14 +232,37 @@ export class Viewing {
       const attempt = this.#attempt;
       this.#attempt = null;
       this.#isKept = true;
-      this.#failures = 0;
       this.#measured = null;
       this.stream = stream;
+      this.#stableTimer = setTimeout(() => {
+        this.#failures = 0;
+        this.#isShaky = false;
+      }, STABLE_MS);
       const { peerId: clientId } = session;
       if (stream instanceof Pictures) this.#hooks.emit("picturesReceived", { cameraId, clientId, pictures: stream });
       else this.#hooks.emit("streamReceived", { cameraId, clientId, stream });
       attempt?.resolve(stream);
+      if (!(stream instanceof Pictures)) this.#expectMedia(session, stream);
     }
+  }
+
+  /**
+   * A camera that is connected may yet have nothing to send. Tracks are muted until their first packet comes.
+   * @param {Session} session
+   * @param {MediaStream} stream
+   */
+  #expectMedia(session, stream) {
+    this.#mediaTimer = setTimeout(() => {
+      const tracks = stream.getTracks?.() ?? [];
+      if (tracks.length === 0 || !tracks.every(({ muted }) => muted)) return;
+      const cameraId = this.#cameraId;
+      this.#hooks.emit("streamState", { cameraId, state: "noMedia" });
+      const come = () => {
+        for (const track of tracks) track.removeEventListener("unmute", come);
+        if (session === this.#session && session.connected) this.#hooks.emit("streamState", { cameraId, state: "live" });
+      };
+      for (const track of tracks) track.addEventListener("unmute", come);
+    }, MEDIA_MS);
   }
 
   /**
@@ -241,19 +275,25 @@ export class Viewing {
     const cameraId = this.#cameraId;
     this.#session = this.#microphone = null;
     this.control.end();
+    clearTimeout(this.#stableTimer);
+    clearTimeout(this.#mediaTimer);
     const attempt = this.#attempt;
     this.#attempt = null;
     const isOwn = reason === "stopped" || reason === "leftRoom" || reason === "closed";
     if (isOwn || !this.#isKept) this.#hooks.onGivenUp();
     if (this.stream) {
       this.stream = null;
+      const wasShaky = this.#isShaky;
+      this.#isShaky = true;
       this.#hooks.emit("streamLost", { cameraId, reason });
       // A camera that is gone is asked when it is back.
-      if (!isOwn && this.#isKept && this.#hooks.find()) this.#askAgain();
+      if (isOwn || !this.#isKept || !this.#hooks.find()) return;
+      // One whose sessions end as soon as they begin is not asked in a loop.
+      if (wasShaky || isFailure(reason)) this.#retryLater();
+      else this.#askAgain();
     } else {
       if (isOwn) attempt?.reject(new CancelledError(`Camera ${cameraId} is not wanted any more.`));
-      else if (reason === "noPath") attempt?.reject(noPath(cameraId));
-      else attempt?.reject(noPicture(cameraId, reason, cause));
+      else attempt?.reject(fromEnd(`camera ${cameraId}`, reason, cause));
       if (this.#isKept) this.#retryLater();
     }
   }
@@ -268,32 +308,13 @@ export class Viewing {
     this.#session?.end("failed", tell);
   }
 
-  /** Full jitter, as with lost connections: a camera that restarts is not asked by all in one instant. */
   #retryLater() {
     clearTimeout(this.#retryTimer);
-    const delay = Math.random() * Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures++);
     this.#retryTimer = setTimeout(() => {
       if (this.#hooks.find()) this.#askAgain();
-    }, delay);
+    }, fullJitter(this.#failures++, RETRY_TIMES));
   }
 }
-
-/** @param {string} cameraId */
-const late = (cameraId) => new TimeoutError(`Camera ${cameraId} did not answer in time.`);
-
-/**
- * @param {string} cameraId
- * @param {EndReason} reason
- * @param {unknown} cause
- */
-function noPicture(cameraId, reason, cause) {
-  const why = cause instanceof Error ? `${reason} (${cause.message})` : reason;
-  return new SessionFailedError(`There is no picture of camera ${cameraId}: ${why}.`, reason, cause);
-}
-
-/** @param {string} cameraId */
-const noPath = (cameraId) =>
-  new ICEFailedError(`No network path to camera ${cameraId} was found. It may take a TURN server.`);
 
 /**
  * The sender for this side's voice, if the camera's offer has a place for it.

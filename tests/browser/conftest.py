@@ -18,6 +18,7 @@ from playwright.sync_api import (
 )
 
 from tests.browser.chromium import find_chromium
+from tests.browser.proxies import Proxied
 from tests.processes import Server
 
 ARGUMENTS = [
@@ -86,7 +87,7 @@ def open_page(browser: Browser, shared_server: Server) -> Iterator[OpenPage]:
     def open_page(
         path: str,
         *,
-        of: Server = shared_server,
+        of: Server | Proxied = shared_server,
         script: str | None = None,
         allowed: str | None = None,
         route: Callable[[WebSocketRoute], None] | None = None,

@@ -39,6 +39,26 @@ navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("no",
 BUSY_DEVICE = """
 navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("no", "NotReadableError"); };
 """
+ABORTED_DEVICE = """
+navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("no", "AbortError"); };
+"""
+SYSTEM_DENIES = """
+navigator.mediaDevices.getUserMedia = async () => {
+    throw new DOMException("Permission denied by system", "NotAllowedError");
+};
+"""
+INSECURE = """
+navigator.mediaDevices.getUserMedia = async () => { throw new TypeError("no"); };
+"""
+EXACTLY = """
+const getUserMedia = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+navigator.mediaDevices.getUserMedia = (wanted) => {
+    const video = { ...wanted.video };
+    // What the browser itself then says that its camera cannot do.
+    for (const name of IMPOSSIBLE) if (name in video) video[name] = { exact: 100_000 };
+    return getUserMedia({ ...wanted, video: wanted.video === true || video });
+};
+"""
 NO_MICROPHONE = """
 const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
 navigator.mediaDevices.getUserMedia = async (wanted) => {
@@ -351,8 +371,15 @@ def test_a_device_that_is_unplugged_ends_the_camera_with_a_sentence(open_page: O
 
 @pytest.mark.parametrize(
     ("script", "sentence"),
-    [(DENIED, "Allow it"), (NO_DEVICE, "No camera was found"), (BUSY_DEVICE, "Another program")],
-    ids=["denied", "no-device", "busy"],
+    [
+        (DENIED, "Allow it in the settings of this page"),
+        (SYSTEM_DENIES, "Allow it in the privacy settings of the device"),
+        (NO_DEVICE, "No camera was found"),
+        (BUSY_DEVICE, "Another program"),
+        (ABORTED_DEVICE, "Unplug it"),
+        (INSECURE, "only on https://"),
+    ],
+    ids=["denied", "denied-by-system", "no-device", "busy", "aborted", "insecure"],
 )
 def test_a_device_that_cannot_be_had_is_a_sentence(open_page: OpenPage, script: str, sentence: str) -> None:
     camera = open_page("/camera.html?room=device", script=script)
@@ -360,6 +387,36 @@ def test_a_device_that_cannot_be_had_is_a_sentence(open_page: OpenPage, script: 
     expect(camera.locator("#status")).to_have_attribute("data-state", "failed")
     expect(camera.locator("#status")).to_contain_text(sentence)
     expect(camera.locator("#start")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("impossible", "told"),
+    [
+        (["frameRate"], r"does not take 10 pictures a second\. It takes \d\d now\.$"),
+        (["height"], r"does not take 10 pictures a second.*does not take 1080p\. It takes \d+p now\.$"),
+        (["width", "frameRate"], r"does not take 1080p"),
+        (["deviceId"], r"The chosen camera is not there\. Another one is used\.$"),
+    ],
+    ids=["rate", "height", "size-and-rate", "device"],
+)
+def test_a_camera_that_cannot_do_what_is_set_is_on_with_less(
+    open_page: OpenPage, impossible: list[str], told: str
+) -> None:
+    room = next(ROOMS)
+    # That the browser has no such device, it says by itself.
+    script = EXACTLY.replace("IMPOSSIBLE", str([name for name in impossible if name != "deviceId"]))
+    camera = open_page(f"/camera.html?room={room}&camera=porch", script=script)
+    camera.click("#settings summary")
+    if "deviceId" in impossible:
+        expect(camera.locator("#device option")).to_have_count(1)
+        camera.evaluate("document.querySelector('#device').add(new Option('gone', 'gone', true, true))")
+    else:
+        camera.select_option("#height", "1080")
+        camera.select_option("#frame-rate", "10")
+    start_camera(camera)
+    expect(camera.locator("#notice")).to_have_text(re.compile(told))
+    viewer = open_page(f"/?room={room}")
+    expect_moving_picture(viewer, watched(viewer, "porch"))
 
 
 def test_a_page_that_is_not_secure_says_so(two_devices: Browser, shared_server: Server) -> None:

@@ -54,6 +54,8 @@ def expect_counting(page: Page, video: Locator) -> None:
     handle = video.element_handle()
     assert handle is not None
     page.wait_for_function("video => video.videoWidth > 0", arg=handle)
+    # Before its first JPEG, what shows them is a black picture.
+    page.wait_for_function(LATER, arg=[handle, 0])
     for _ in range(3):
         before = page.evaluate(COUNTER, handle)
         assert 0 < before < 100_000

@@ -4,6 +4,7 @@ import {
   CameraClient,
   ClientError,
   ForbiddenError,
+  NoCommonCodecError,
   type Pictures,
   ViewerClient,
   WebRTCCCTVClient,
@@ -24,7 +25,7 @@ const options: ClientOptions = {
 const viewer = new ViewerClient(options);
 viewer
   .on("streamReceived", ({ cameraId, stream }) => console.log(cameraId.trim(), stream.getTracks().length))
-  .on("streamLost", ({ reason }) => console.log(reason === "failed"))
+  .on("streamLost", ({ reason }) => console.log(reason === "failed" || reason === "dtlsFailed"))
   .on("reconnecting", ({ delay, error }) => console.log(delay + (error.retryAfter ?? 0)))
   .once("disconnected", ({ code, willReconnect }) => console.log(code + 1, !willReconnect));
 viewer.addEventListener("reconnecting", (event: Event) => console.log(event.type));
@@ -43,6 +44,7 @@ export async function watch(cameraId: string): Promise<StreamStats | null> {
   } catch (error) {
     if (error instanceof CameraBusyError) console.log(error.code?.length);
     else if (error instanceof ForbiddenError) console.log(error.message);
+    else if (error instanceof NoCommonCodecError) console.log(error.reason.length);
     else if (!(error instanceof ClientError)) throw error;
   }
   await viewer.authenticate("another token");
@@ -62,4 +64,6 @@ export const camera: WebRTCCCTVClient<any> = new CameraClient({
   maxViewers: 2,
   reconnect: false,
   acceptsAudio: true,
-}).on("viewersChanged", ({ viewers }) => console.log(viewers.join()));
+})
+  .on("viewersChanged", ({ viewers }) => console.log(viewers.join()))
+  .on("viewerFailed", ({ viewerId, error }) => console.log(viewerId, error.message));

@@ -3,7 +3,9 @@ import { afterEach, beforeEach, test } from "node:test";
 
 import { fileName } from "../../web/download.js";
 import { linePath, niceMaximum } from "../../web/plot.js";
+import { hindranceOf } from "../../web/reachability.js";
 import { Talk } from "../../web/talk.js";
+import { texts } from "../../web/texts.js";
 import { begin, end, settle, tick } from "./fakes.js";
 
 beforeEach(begin);
@@ -140,4 +142,36 @@ test("a tile that goes takes the microphone with it, also one that opens later",
   await settle();
   tick(10_000);
   assert.equal(opened[0].stopped, true);
+});
+
+// --- a server that cannot be connected to -------------------------------------------------------------
+
+for (const [status, hindrance] of [
+  [403, "originRefused"],
+  [426, "notUpgraded"],
+  [503, "serverBusy"],
+  [429, "serverBusy"],
+  [200, "unreachable"],
+  [502, "unreachable"],
+]) {
+  test(`a server that answers ${status}: ${hindrance}`, async () => {
+    const asked = [];
+    const ask = async (address) => asked.push(address) && { status };
+    assert.equal(await hindranceOf("wss://host:8443/cctv/ws", "https://host:8443", ask), hindrance);
+    assert.deepEqual(asked, ["https://host:8443/cctv/ws?origin=https%3A%2F%2Fhost%3A8443"]);
+  });
+}
+
+test("a server that does not answer cannot be reached", async () => {
+  const ask = async () => {
+    throw new TypeError("Failed to fetch");
+  };
+  assert.equal(await hindranceOf("ws://host/ws", "http://host", ask), "unreachable");
+});
+
+test("what keeps a page out names its origin, and what its owner can do", () => {
+  for (const sentence of [texts.originRefused, texts.notUpgraded]) {
+    assert.match(sentence("https://host:8443").replaceAll("`", ""), /--allow-origin https:\/\/host:8443/);
+    assert.match(sentence("https://host:8443"), /proxy.*Host header/);
+  }
 });

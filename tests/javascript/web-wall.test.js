@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 
-import { formatAddress, parseAddress } from "../../web/address.js";
+import { formatAddress, parseAddress, serverUrl } from "../../web/address.js";
 import { Arrangement } from "../../web/arrangement.js";
 import { deviceName } from "../../web/device-name.js";
 import { LAYOUTS, gridFor, neighbour } from "../../web/layout.js";
@@ -19,8 +19,8 @@ const ADDRESSES = [
 for (const view of ADDRESSES) {
   test(`an address opens what it was made from: ${JSON.stringify(view)}`, () => {
     const address = formatAddress(view);
-    assert.match(address, /^\/\?[\x21-\x7e]*$/);
-    assert.deepEqual(parseAddress(address.slice(1)), view);
+    assert.match(address, /^\.\/\?[\x21-\x7e]*$/);
+    assert.deepEqual(parseAddress(address.slice(2)), view);
   });
 }
 
@@ -30,6 +30,14 @@ test("an address that makes no sense opens the usual wall", () => {
   assert.deepEqual(parseAddress("?room=%20&layout=7&x=%ff"), usual);
   assert.deepEqual(parseAddress("?camera=a&camera=a").cameras, ["a"]);
 });
+
+for (const [page, url] of [
+  ["http://localhost:8080/?room=a", "ws://localhost:8080/ws"],
+  ["https://host/cctv/camera.html?room=a#x", "wss://host/cctv/ws"],
+  ["https://host:8443/a/b/", "wss://host:8443/a/b/ws"],
+]) {
+  test(`the server of ${page} is ${url}`, () => assert.equal(serverUrl(page), url));
+}
 
 // --- layouts ------------------------------------------------------------------------------------------
 
@@ -192,6 +200,11 @@ const REFUSALS = [
   ["ICEFailedError", { reason: "failed" }, "relayNeeded"],
   ["SessionFailedError", { reason: "failed" }, "failed"],
   ["SessionFailedError", { reason: "cameraStopped" }, "stopped"],
+  ["TimeoutError", { reason: "noAnswer" }, "noAnswer"],
+  ["DTLSFailedError", { reason: "dtlsFailed" }, "notSecured"],
+  ["NoMediaError", { reason: "noMedia" }, "noPicture"],
+  ["NoCommonCodecError", { reason: "noCodec" }, "noCodec"],
+  ["LimitExceededError", { reason: "limitExceeded" }, "notAccepted"],
 ];
 
 for (const [name, more, state] of REFUSALS) {
@@ -212,6 +225,46 @@ for (const [name, more, state] of REFUSALS) {
     assert.equal(viewer.requests.length, 3);
   });
 }
+
+test("cameras that fail at the same time are not all asked at the same time", async () => {
+  const delays = [];
+  for (const chance of [0.1, 0.5, 0.9]) {
+    const { viewer, watch } = watching();
+    Math.random.mock.mockImplementation(() => chance);
+    watch.want();
+    await viewer.refuse("TimeoutError");
+    let delay = 0;
+    while (viewer.requests.length === 1) tick(++delay && 1);
+    delays.push(delay);
+  }
+  assert.deepEqual(delays, [400, 2000, 3600]);
+});
+
+for (const reason of ["dtlsFailed", "noCodec", "noMedia", "limitExceeded"]) {
+  test(`a picture lost by ${reason} is not asked for at once, and says why`, async () => {
+    const { viewer, watch } = watching();
+    watch.want();
+    watch.received({});
+    watch.lost(reason);
+    assert.ok(!["live", "reconnecting", "connecting"].includes(watch.state));
+    assert.equal(viewer.requests.length, 1);
+    tick(4000);
+    assert.equal(viewer.requests.length, 2);
+  });
+}
+
+test("a camera that has never sent a picture is told from one whose picture stands still", () => {
+  const { watch } = watching();
+  watch.want();
+  watch.received({});
+  watch.moves(false, false);
+  assert.equal(watch.state, "noPicture");
+  assert.ok(!watch.isRetried);
+  watch.moves(true);
+  assert.equal(watch.state, "live");
+  watch.moves(false, true);
+  assert.equal(watch.state, "noSignal");
+});
 
 test("with a TURN server, no path is another matter", async () => {
   const { viewer, watch } = watching();
