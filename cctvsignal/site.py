@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, cast
+from urllib.parse import unquote_to_bytes
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorTime, ITransport
@@ -64,6 +65,13 @@ class Root:
         self._server = server.encode()
 
     def render(self, request: Request) -> bytes | int:
+        if absolute := _ABSOLUTE_FORM.fullmatch(request.uri):
+            # The host of a whole URL counts, and not the header (RFC 9112, section 3.2.2).
+            host, rest = absolute.groups()
+            request.requestHeaders.setRawHeaders(b"Host", [host])
+            request.uri = rest if rest.startswith(b"/") else b"/" + rest
+            request.path = request.uri.partition(b"?")[0]
+            request.postpath = [unquote_to_bytes(name) for name in request.path[1:].split(b"/")]
         is_upgrade = request.method == b"GET" and request.getHeader(b"Upgrade") is not None
         if is_upgrade and request.path in WEBSOCKET_PATHS:
             return self._upgrade(request)
@@ -130,15 +138,6 @@ class HostlessRequest(Request):
 
     def getRequestHostname(self) -> bytes:
         return b"localhost"
-
-    def process(self) -> None:
-        # A request that a proxy may send in absolute form is the same (RFC 9112, section 3.2.2).
-        if absolute := _ABSOLUTE_FORM.fullmatch(self.uri):
-            host, rest = absolute.groups()
-            self.requestHeaders.setRawHeaders(b"Host", [host])
-            self.uri = rest if rest.startswith(b"/") else b"/" + rest
-            self.path = self.uri.partition(b"?")[0]
-        super().process()
 
 
 class Channel(http.HTTPChannel):
