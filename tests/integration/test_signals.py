@@ -97,7 +97,8 @@ def test_a_log_file_of_twistd_is_rotated_by_sigusr1_and_opened_anew_by_sighup(tm
 
         until(lambda: says(log, "is ready"))
         running.process.send_signal(signal.SIGUSR1)
-        until((tmp_path / "server.log.1").exists)
+        # It is renamed first, and then opened anew.
+        until(lambda: (tmp_path / "server.log.1").exists() and log.exists())
         log.rename(moved)
         running.process.send_signal(signal.SIGHUP)
         until(lambda: says(log, f"SIGHUP: read again: {log}"))
