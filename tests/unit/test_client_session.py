@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from aiortc import RTCSessionDescription
 from cctvsignal_clients import (
     CameraBusy,
     ConnectionFailed,
@@ -42,6 +43,11 @@ from cctvsignal.messages import (
 )
 from tests.live import deadline
 
+DESCRIPTION = (
+    "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns={}\r\nt=0 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 97\r\na=mid:0\r\n"
+    "a=msid:{} video\r\na=rtpmap:97 VP8/90000\r\na=ice-ufrag:user\r\na=ice-pwd:password\r\n"
+    "a=fingerprint:sha-256 AA:BB\r\na=setup:active\r\n"
+)
 HOST = "candidate:1 1 udp 2122260223 192.0.2.1 9 typ host"
 
 
@@ -50,6 +56,7 @@ class FakeConnection:
 
     def __init__(self) -> None:
         self.remoteDescription: Any = None
+        self.localDescription = RTCSessionDescription(DESCRIPTION.format("ours", "ours"), "offer")
         self.signalingState = "stable"
         self.candidates: list[str | None] = []
         self.closed = False
@@ -57,8 +64,6 @@ class FakeConnection:
     async def setRemoteDescription(self, description: Any) -> None:
         # While this takes its time, messages go on coming in.
         await asyncio.sleep(0)
-        if description.sdp == "nonsense":
-            raise ValueError(description.sdp)
         self.remoteDescription = description
 
     async def addIceCandidate(self, candidate: Any) -> None:
@@ -87,7 +92,9 @@ class Session:
     def _count(self, session: PeerSession) -> None:
         self.ended += 1
 
-    def take(self, kind: type[RelayedAnswer | RelayedOffer], sdp: str = "v=0") -> None:
+    def take(self, kind: type[RelayedAnswer | RelayedOffer], name: str = "answer") -> None:
+        """Take a description of this name; one without any is nonsense."""
+        sdp = DESCRIPTION.format(name, name) if name else "nonsense"
         self.session.take(kind("peer", Raw(json.dumps({"type": "answer", "sdp": sdp}).encode())))
 
     def take_candidate(self, candidate: object) -> None:
@@ -142,15 +149,15 @@ async def _second_descriptions() -> Session:
 @deadline()
 async def test_only_the_first_description_counts() -> None:
     made = await bridge.start(_second_descriptions())
-    assert made.connection.remoteDescription.sdp == "first"
+    assert "a=msid:first video" in made.connection.remoteDescription.sdp
     assert made.sent == []
 
 
 async def _nonsense() -> Session:
     made = Session()
-    made.take(RelayedAnswer, "nonsense")
+    made.take(RelayedAnswer, "")
     made.take(RelayedAnswer, "too late")
-    with pytest.raises(MediaFailed, match="a message made no sense"):
+    with pytest.raises(MediaFailed, match="it has no media section"):
         await made.session.connected
     await made.session.end("again")
     while not made.ended:
@@ -161,7 +168,8 @@ async def _nonsense() -> Session:
 @deadline()
 async def test_nonsense_ends_a_session_once_and_the_other_side_is_told() -> None:
     made = await bridge.start(_nonsense())
-    assert made.sent == [messages.Bye(target="peer", reason="a message made no sense")]
+    reason = "the description cannot be used: it has no media section"
+    assert made.sent == [messages.Bye(target="peer", reason=reason)]
     assert made.connection.closed
     assert made.connection.remoteDescription is None
     assert made.ended == 1
