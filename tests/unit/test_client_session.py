@@ -13,14 +13,16 @@ from cctvsignal_clients import (
     ConnectionFailed,
     Disconnected,
     MediaFailed,
+    MessageTooLong,
     ViewerClient,
     bridge,
     signaling,
 )
 from cctvsignal_clients.connection import Connection
 from cctvsignal_clients.ice import rtc_ice_servers
-from cctvsignal_clients.peer import PeerSession
+from cctvsignal_clients.peer import MAX_WAITING_DESCRIPTIONS, PeerSession
 from cctvsignal_clients.retry import Backoff
+from cctvsignal_clients.sdp_sections import MAX_CANDIDATES
 from msgspec import Raw
 from twisted.internet.defer import CancelledError
 
@@ -133,6 +135,89 @@ async def test_candidates_keep_their_order_and_odd_ones_are_left_out() -> None:
     made = await bridge.start(_candidates_of_all_kinds())
     assert made.connection.candidates == ["192.0.2.1", "192.0.2.2", "192.0.2.4", None]
     assert made.ended == 0
+
+
+async def _places() -> Session:
+    made = Session()
+    made.take(RelayedAnswer)
+    line = {"candidate": HOST}
+    for mid, index in ((0, None), ("0", 7), (None, "0"), (None, 0.0), (None, 0), ("nobody", 0)):
+        made.take_candidate({**line, "sdpMid": mid, "sdpMLineIndex": index})
+    made.take_candidate({"candidate": f"a={HOST} generation 0 network-cost 50", "sdpMLineIndex": 0})
+    for mid, index in ((None, None), (7, None), (None, "x"), (None, 1), (None, -1), (None, 1e400)):
+        made.take_candidate({**line, "sdpMid": mid, "sdpMLineIndex": index})
+    await made.settle()
+    return made
+
+
+@deadline()
+async def test_the_section_of_a_candidate_is_converted_as_browsers_convert_it() -> None:
+    made = await bridge.start(_places())
+    assert made.connection.candidates == ["192.0.2.1"] * 7
+    assert made.ended == 0
+
+
+async def _flood(described: bool) -> Session:
+    made = Session()
+    if described:
+        made.take(RelayedAnswer)
+        await made.settle()
+    for number in range(5000):
+        made.take_candidate(candidate(f"10.0.{number // 256}.{number % 256}"))
+    made.take_candidate({"candidate": HOST, "sdpMid": "0", "padding": "x" * 5000})
+    waiting = len(made.session._order._waiters or ())
+    assert waiting <= MAX_CANDIDATES
+    if not described:
+        await made.settle()
+        assert len(made.session._early_candidates) <= MAX_CANDIDATES
+        made.take(RelayedAnswer)
+    await made.settle()
+    return made
+
+
+@deadline()
+@pytest.mark.parametrize("described", [True, False])
+async def test_candidates_of_one_peer_are_bounded(described: bool) -> None:
+    made = await bridge.start(_flood(described))
+    assert len(made.connection.candidates) == MAX_CANDIDATES
+    assert made.ended == 0
+
+
+async def _many_descriptions() -> Session:
+    made = Session()
+    for number in range(1000):
+        made.take(RelayedOffer, str(number))
+    assert made.session._descriptions_waiting == MAX_WAITING_DESCRIPTIONS
+    await made.settle()
+    assert made.session._descriptions_waiting == 0
+    made.take(RelayedAnswer)
+    await made.settle()
+    return made
+
+
+@deadline()
+async def test_descriptions_that_wait_their_turn_are_bounded() -> None:
+    made = await bridge.start(_many_descriptions())
+    assert made.connection.remoteDescription is not None
+
+
+@deadline()
+async def test_a_message_that_the_server_would_close_for_is_not_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    door = Door(Joined("default"))
+    at(door, monkeypatch)
+
+    async def say_too_much() -> None:
+        async with ViewerClient() as viewer:
+            fits = messages.Ping(data="x" * 40)
+            size = len(messages.encode(fits))
+            viewer._on_welcome(Welcome("me", 1, "test", [], False, messages.Limits(size, 0)))
+            viewer.send(fits)
+            with pytest.raises(MessageTooLong, match=f"The ping has {size + 1} bytes"):
+                viewer.send(messages.Ping(data="x" * 41))
+
+    await bridge.start(say_too_much())
 
 
 async def _second_descriptions() -> Session:
