@@ -90,7 +90,8 @@ def without_rejected_sound(sdp: str) -> str:
 
 
 OFFERS: Final[dict[str, tuple[Mangle, Mangle]]] = {
-    "Main profile": (only_h264("packetization-mode=1; profile-level-id=4d0033"), same),
+    "Main profile": (only_h264("packetization-mode=1;profile-level-id=4d0033"), same),
+    "spaces": (only_h264("profile-level-id=42e01f; packetization-mode=1"), same),
     "packetization-mode 0": (only_h264("profile-level-id=42e01f"), same),
     "no parameters": (only_h264(""), same),
     "a small device": (bare, same),
