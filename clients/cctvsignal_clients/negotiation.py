@@ -16,10 +16,13 @@ MAX_CANDIDATE_BYTES: Final = 2048
 
 
 class Description(msgspec.Struct):
-    """The `sdp` of an offer or an answer: W3C's RTCSessionDescriptionInit."""
+    """The `sdp` of an offer or an answer: W3C's RTCSessionDescriptionInit.
 
-    type: str
-    sdp: str
+    The message around it says which of the two it is; not every peer repeats that in `type`.
+    """
+
+    type: str = ""
+    sdp: str = ""
 
 
 class Candidate(msgspec.Struct, rename="camel"):

@@ -322,11 +322,11 @@ class PeerSession:
 
     async def _set_remote_description(self, sdp: msgspec.Raw) -> None:
         description = description_of(sdp)
-        is_answer = description.type == "answer"
-        reading = read(description.sdp, self.connection.localDescription.sdp if is_answer else None)
+        answers = self.connection.signalingState == "have-local-offer"
+        reading = read(description.sdp, self.connection.localDescription.sdp if answers else None)
         for problem in reading.left_out:
             log.info("{peer} offers what is not taken: {problem}", peer=self.peer_id, problem=problem)
-        remote = RTCSessionDescription(sdp=reading.text, type=description.type)
+        remote = RTCSessionDescription(sdp=reading.text, type="answer" if answers else "offer")
         await self.connection.setRemoteDescription(remote)
         self._reading = reading
         early, self._early_candidates = self._early_candidates, []

@@ -37,6 +37,8 @@ async def test_gstreamer_as_a_camera(shared_server: Server, codec: str) -> None:
     with command("/usr/bin/python3", PEER, *arguments) as camera:
         camera.wait_for_line("joined")
         used, sizes = await bridge.start(_watch(shared_server.websocket_url, room))
+        if codec == "h264":
+            assert "profile-level-id=64" in camera.output
     assert used == codec.upper()
     assert sizes == [(320, 240)] * FRAMES
 

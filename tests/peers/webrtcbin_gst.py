@@ -26,7 +26,8 @@ NEEDED = ("webrtcbin", "nicesrc", "dtlsdec", "srtpdec", "x264enc", "vp8enc", "av
 SECONDS = 40
 SOURCE = "videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=15/1"
 ENCODE = {
-    "h264": "x264enc tune=zerolatency key-int-max=30 ! rtph264pay config-interval=-1",
+    "h264": "x264enc tune=zerolatency key-int-max=30 ! video/x-h264,profile=high"
+    " ! rtph264pay config-interval=-1",
     "vp8": "vp8enc deadline=1 keyframe-max-dist=30 ! rtpvp8pay picture-id-mode=15-bit",
 }
 DECODE = {"H264": "rtph264depay ! avdec_h264", "VP8": "rtpvp8depay ! vp8dec"}
@@ -65,6 +66,7 @@ class Peer:
             promise.wait()
             reply = promise.get_reply()  # It owns the description.
             description = reply.get_value(kind)
+            print(description.sdp.as_text(), flush=True)
             self.webrtc.emit("set-local-description", description, None)
             self.say(type=kind, sdp={"type": kind, "sdp": description.sdp.as_text()})
 
