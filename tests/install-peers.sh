@@ -17,6 +17,13 @@ if ! /usr/bin/python3 "$here/peers/rtsp_server_gst.py" --check >/dev/null 2>&1; 
         gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
 fi
 
+# GStreamer's own WebRTC stack, under the same Python.
+if ! /usr/bin/python3 "$here/peers/webrtcbin_gst.py" --check >/dev/null 2>&1; then
+    install_packages python3 python3-gi python3-websockets gir1.2-gst-plugins-base-1.0 \
+        gir1.2-gst-plugins-bad-1.0 gstreamer1.0-nice gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
+        gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
+fi
+
 # A STUN and TURN server. Debian's package does not start it by itself.
 command -v turnserver >/dev/null || install_packages coturn
 

@@ -22,6 +22,8 @@ from .signaling import DEFAULT_SERVER, ClientOptions
 from .sources import Source, open_source
 
 VANISHED_SECONDS: Final = 5.0
+MAX_CONNECTING: Final = 128
+"""So many sessions may be without a media path yet; anybody in the room can begin one."""
 
 log = Logger()
 
@@ -161,6 +163,11 @@ class CameraClient(SessionClient):
         if self._broadcast is None:
             log.info("{viewer} asks for a camera that does not stream", viewer=viewer_id)
             self._say_bye(viewer_id, "the camera does not stream")
+            return None
+        connecting = sum(not session.connected.done() for session in self._sessions.values())
+        if connecting >= MAX_CONNECTING and viewer_id not in self._sessions:
+            log.warn("{many} viewers are connecting at once: no more for now", many=connecting)
+            self._say_bye(viewer_id, "too many viewers are connecting at once: try again")
             return None
         session = self._new_session(viewer_id, self._tracks, self._channels, self._accepts)
         self._emit("viewersChanged", self.viewers)

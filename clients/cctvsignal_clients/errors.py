@@ -29,6 +29,10 @@ class Unauthorized(ConnectionFailed):
     """The server wants a token and did not get a valid one: check the token and whether it has expired."""
 
 
+class MessageTooLong(ClientError):
+    """A message is longer than the server takes (`welcome.limits`), and was not sent."""
+
+
 class RequestRefused(ClientError):
     """The server refused a message; `code` is one of docs/protocol.md, section 2.5."""
 

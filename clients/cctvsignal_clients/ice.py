@@ -25,6 +25,8 @@ from cctvsignal.messages import IceServer
 from .errors import InvalidOption
 
 SERVER_SECONDS: Final = 10.0
+PROBLEMS: Final = (OSError, TransactionFailed, TransactionTimeout, TimeoutError, KeyError)
+"""What asking a server raises; `KeyError` for an answer without the attribute that was asked for."""
 
 log = Logger()
 
@@ -76,7 +78,7 @@ class LateCandidates:
         try:
             async with asyncio.timeout(SERVER_SECONDS):
                 candidate, _ = await server_reflexive_candidate(protocol, self._stun)
-        except (OSError, TransactionFailed, TransactionTimeout, TimeoutError) as error:
+        except PROBLEMS as error:
             self._report("STUN", self._stun, error)
             return None
         self._connection._local_candidates.append(candidate)
@@ -100,7 +102,7 @@ class LateCandidates:
                     turn_ssl=encrypted,
                     turn_transport=connection.turn_transport,
                 )
-        except (OSError, TransactionFailed, TransactionTimeout, TimeoutError) as error:
+        except PROBLEMS as error:
             self._report("TURN", self._turn, error)
             return None
         if connection._closing:
@@ -122,6 +124,8 @@ class LateCandidates:
             problem = f"refuses (error {code[0]} {code[1]}): check user name and credential"
         elif isinstance(error, TransactionTimeout | TimeoutError):
             problem = "does not answer"
+        elif isinstance(error, KeyError):
+            problem = f"answers without {error.args[0]}"
         else:
             problem = f"cannot be used: {error}"
         text = f"the {kind} server {host}:{port} {problem}"

@@ -15,20 +15,22 @@ from aiortc import (
     RTCPeerConnection,
     RTCSessionDescription,
 )
-from aiortc.sdp import candidate_from_sdp
 from twisted.logger import Logger
 
 from cctvsignal import messages
 from cctvsignal.messages import ClientMessage, IceServer
 
-from . import bridge
-from .errors import ICEFailed, MediaFailed
+from . import aiortc_compat, bridge
+from .errors import ICEFailed, MediaFailed, MessageTooLong
 from .ice import LateCandidates, rtc_ice_servers
+from .negotiation import MAX_CANDIDATE_BYTES, Candidate, Description, candidate_for, description_of
 from .outgoing import OutgoingTrack
-from .sdp import with_rejected_audio_inactive
+from .sdp import Reading, read
+from .sdp_sections import MAX_CANDIDATES, NoCommonCodec, UnusableDescription
 
 CONNECT_SECONDS: Final = 15.0
 """aiortc alone takes 34 s to notice that nobody is there."""
+MAX_WAITING_DESCRIPTIONS: Final = 4
 
 ChannelHandlers: TypeAlias = Mapping[str, Callable[[RTCDataChannel], None]]
 """Who takes a data channel with this label."""
@@ -36,21 +38,6 @@ NO_CHANNELS: Final[ChannelHandlers] = {}
 Negotiation: TypeAlias = messages.RelayedOffer | messages.RelayedAnswer | messages.RelayedIceCandidate
 
 log = Logger()
-
-
-class Description(msgspec.Struct):
-    """The `sdp` of an offer or an answer: W3C's RTCSessionDescriptionInit."""
-
-    type: str
-    sdp: str
-
-
-class Candidate(msgspec.Struct, rename="camel"):
-    """The `candidate` of an iceCandidate: W3C's RTCIceCandidateInit."""
-
-    candidate: str = ""
-    sdp_mid: str | None = None
-    sdp_m_line_index: int | None = msgspec.field(default=None, name="sdpMLineIndex")
 
 
 class PeerSession:
@@ -83,9 +70,14 @@ class PeerSession:
         self._ca_file = ca_file
         # aiortc asks Google's STUN server where it is given no list at all.
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=rtc_ice_servers(ice_servers)))
+        aiortc_compat.use_own_certificate(self.connection)
         self.connection.on("connectionstatechange", self._state_changed)
         self.connection.on("datachannel", self._on_channel)
-        self._early_candidates: list[messages.RelayedIceCandidate] = []
+        self._early_candidates: list[msgspec.Raw] = []
+        self._candidates_taken = 0
+        self._descriptions_waiting = 0
+        self._reading: Reading | None = None
+        """What the other side has described, once it has."""
         self._order = asyncio.Lock()
         self._late: LateCandidates | None = None
         self._gathering: asyncio.Task[None] | None = None
@@ -134,8 +126,21 @@ class PeerSession:
         self._run(self._offer())
 
     def take(self, message: Negotiation) -> None:
-        """Take a message of the peer: an offer is answered, an answer to no offer is ignored."""
-        self._run(self._take(message))
+        """Take a message of the peer: an offer is answered, an answer to no offer is ignored.
+
+        What is kept until its turn comes is bounded, whatever the peer sends.
+        """
+        if isinstance(message, messages.RelayedIceCandidate):
+            self._candidates_taken += 1
+            if self._candidates_taken == MAX_CANDIDATES + 1:
+                log.warn("{peer} has more than {most} candidates", peer=self.peer_id, most=MAX_CANDIDATES)
+            if self._candidates_taken > MAX_CANDIDATES or len(message.candidate) > MAX_CANDIDATE_BYTES:
+                return
+            # Not with the whole frame that it came in.
+            self._run(self._take_candidate(message.candidate.copy()))
+        elif self._descriptions_waiting < MAX_WAITING_DESCRIPTIONS:
+            self._descriptions_waiting += 1
+            self._run(self._take(message))
 
     async def end(self, reason: str, *, tell: bool = True) -> None:
         """Close the session and free everything; `tell` the other side, too. A second call only waits."""
@@ -200,6 +205,13 @@ class PeerSession:
                     step.close()
                 else:
                     await step
+        except UnusableDescription as error:
+            reason = f"the description cannot be used: {error}"
+            log.warn("session with {peer}: {reason}", peer=self.peer_id, reason=reason)
+            await self.end(reason)
+        except MessageTooLong as error:
+            log.warn("session with {peer}: {error}", peer=self.peer_id, error=error)
+            await self.end("the description is longer than the server lets through")
         except Exception as error:
             # What a peer sends is not under our control, and aiortc raises many things for it. The text of
             # such an error may have parts of the SDP in it.
@@ -215,13 +227,15 @@ class PeerSession:
             handler(self.connection.createDataChannel(label))
         await self._describe(await self.connection.createOffer(), messages.Offer)
 
-    async def _take(self, message: Negotiation) -> None:
-        if isinstance(message, messages.RelayedIceCandidate):
-            if self.described:
-                await self._add_candidate(message)
-            else:
-                self._early_candidates.append(message)
-        elif isinstance(message, messages.RelayedAnswer):
+    async def _take_candidate(self, candidate: msgspec.Raw) -> None:
+        if self.described:
+            await self._add_candidate(candidate)
+        else:
+            self._early_candidates.append(candidate)
+
+    async def _take(self, message: messages.RelayedOffer | messages.RelayedAnswer) -> None:
+        self._descriptions_waiting -= 1
+        if isinstance(message, messages.RelayedAnswer):
             if self.connection.signalingState == "have-local-offer":
                 await self._set_remote_description(message.sdp)
         elif not self.described and self.connection.signalingState == "stable":
@@ -236,7 +250,19 @@ class PeerSession:
                 self._add(track)
             else:
                 track.stop()
+        self._choose_codecs()
         await self._describe(await self.connection.createAnswer(), messages.Answer)
+
+    def _choose_codecs(self) -> None:
+        """Of what the other side has offered, answer with what is sent here."""
+        assert self._reading is not None
+        # aiortc sends H.264 in fragments, which not everybody has to take: those come last.
+        last = self._reading.single_nal_units
+        for transceiver in self.connection.getTransceivers():
+            if transceiver.sender.track is not None and not aiortc_compat.choose_codecs(transceiver, last):
+                if transceiver.kind == "video":
+                    raise NoCommonCodec("no codec in common with what this camera sends")
+                transceiver.direction = "inactive"
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
         handler = self._accepts.get(channel.label)
@@ -280,14 +306,10 @@ class PeerSession:
         encoded = msgspec.Raw(msgspec.json.encode(candidate))
         self._send(messages.IceCandidate(target=self.peer_id, candidate=encoded))
 
-    async def _add_candidate(self, message: messages.RelayedIceCandidate) -> None:
+    async def _add_candidate(self, encoded: msgspec.Raw) -> None:
+        assert self._reading is not None
         try:
-            given = msgspec.json.decode(message.candidate, type=Candidate | None)
-            if given is None or not given.candidate:
-                await self.connection.addIceCandidate(None)
-                return
-            candidate = candidate_from_sdp(given.candidate.removeprefix("candidate:"))
-            candidate.sdpMid, candidate.sdpMLineIndex = given.sdp_mid, given.sdp_m_line_index
+            candidate = candidate_for(self._reading, encoded)
             await self.connection.addIceCandidate(candidate)
         except Exception as error:
             # One candidate of many, perhaps of a kind that aiortc does not know: the others may do.
@@ -296,19 +318,25 @@ class PeerSession:
     def _local_description(self) -> msgspec.Raw:
         local = self.connection.localDescription
         sdp = local.sdp
+        if local.type == "answer" and self._reading is not None:
+            sdp = self._reading.answer(sdp)
         if self._late is not None and self._late.pending:
             sdp = sdp.replace("a=end-of-candidates\r\n", "")
         return msgspec.Raw(msgspec.json.encode(Description(local.type, sdp)))
 
     async def _set_remote_description(self, sdp: msgspec.Raw) -> None:
-        description = msgspec.json.decode(sdp, type=Description)
-        text = description.sdp
-        if description.type == "answer":
-            text = with_rejected_audio_inactive(text)
-        await self.connection.setRemoteDescription(RTCSessionDescription(sdp=text, type=description.type))
+        description = description_of(sdp)
+        answers = self.connection.signalingState == "have-local-offer"
+        reading = read(description.sdp, self.connection.localDescription.sdp if answers else None)
+        for problem in reading.left_out:
+            log.info("{peer} offers what is not taken: {problem}", peer=self.peer_id, problem=problem)
+        remote = RTCSessionDescription(sdp=reading.text, type="answer" if answers else "offer")
+        await self.connection.setRemoteDescription(remote)
+        self._reading = reading
         early, self._early_candidates = self._early_candidates, []
         for candidate in early:
-            await self._add_candidate(candidate)
+            if not self._over:
+                await self._add_candidate(candidate)
 
     def _state_changed(self) -> None:
         state = self.connection.connectionState

@@ -23,6 +23,7 @@ from .errors import (
     ClientError,
     ConnectionFailed,
     InvalidOption,
+    MessageTooLong,
     RequestRefused,
     RequestTimeout,
     refusal,
@@ -104,6 +105,8 @@ class WebRTCCCTVClient(Emitter):
         self._ca_file = ca_file
         self._reconnect = reconnect
         self._offered_ice_servers: Sequence[IceServer] = ()
+        self._max_message_bytes = 0
+        """Of `welcome.limits`; 0 is no limit."""
         self._socket: Connection | None = None
         self._connecting: Result[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -156,7 +159,7 @@ class WebRTCCCTVClient(Emitter):
     def send(self, message: ClientMessage) -> None:
         """Send a message of `cctvsignal.messages` as it is; what comes back is an event.
 
-        Raises `ConnectionFailed` when there is no connection.
+        Raises `ConnectionFailed` when there is no connection, `MessageTooLong`.
         """
         if self._socket is None:
             raise ConnectionFailed(f"There is no connection to {self.server} at the moment.")
@@ -177,9 +180,16 @@ class WebRTCCCTVClient(Emitter):
         return messages.Join(room=self.room, device_type=self.device_type, meta=self.meta)
 
     def _send(self, message: ClientMessage) -> None:
-        """Send a message, or lose it while there is no connection: the peer's own time-outs see to that."""
+        """Send a message, or lose it while there is no connection: the peer's own time-outs see to that.
+
+        Raises `MessageTooLong`: the server would close the connection of who sends such a message.
+        """
         if self._socket is not None:
-            self._socket.say(messages.encode(message))
+            payload = messages.encode(message)
+            if self._max_message_bytes and len(payload) > self._max_message_bytes:
+                size = f"{len(payload)} bytes, and {self.server} takes {self._max_message_bytes}"
+                raise MessageTooLong(f"The {message.__struct_config__.tag} has {size} at most.")
+            self._socket.say(payload)
 
     async def _ask(self, message: ClientMessage, kind: type[M]) -> M:
         """Send a message and wait for the answer to it; raises its refusal."""
@@ -331,6 +341,7 @@ class WebRTCCCTVClient(Emitter):
     def _on_welcome(self, welcome: messages.Welcome) -> None:
         self.client_id = welcome.client_id
         self._offered_ice_servers = welcome.ice_servers
+        self._max_message_bytes = welcome.limits.max_message_bytes
 
     def _on_ice_servers(self, message: messages.IceServers) -> None:
         # After `joined` and before anything of the room: no session begins without them.

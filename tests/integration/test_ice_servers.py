@@ -6,9 +6,10 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from aioice import stun
 from aioice.ice import StunProtocol, get_host_addresses
 from aiortc import RTCConfiguration, RTCPeerConnection
 from cctvsignal_clients import (
@@ -57,6 +58,25 @@ def silent_server() -> Iterator[int]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taking:
         taking.bind(("127.0.0.1", 0))
         yield int(taking.getsockname()[1])
+
+
+class OldServer(asyncio.DatagramProtocol):
+    """A STUN server that answers without what RFC 5389 has added."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        asked = stun.parse_message(data)
+        answer = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, asked.transaction_id)
+        answer.attributes["MAPPED-ADDRESS"] = addr
+        self.transport.sendto(bytes(answer), addr)
+
+
+async def _old_server() -> asyncio.DatagramTransport:
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(OldServer, (_own_address(), 0))
+    return transport
 
 
 async def gathered(session: PeerSession) -> list[str]:
@@ -140,6 +160,24 @@ async def test_a_server_that_does_not_answer_is_given_up(
                 problem = f"the STUN server 127.0.0.1:{port} does not answer"
                 assert await gathered(session) == [problem]
             await counters(stream, 1)
+
+
+@deadline(MEDIA_SECONDS)
+async def test_a_server_that_answers_something_else_is_given_up(shared_server: Server) -> None:
+    url = shared_server.websocket_url
+    transport = await bridge.start(_old_server())
+    host, port = transport.get_extra_info("sockname")
+    stun_server = IceServer([f"stun:{host}:{port}"])
+    async with (
+        streaming_camera(url, "old", ice_servers=[stun_server]) as camera,
+        ViewerClient(url, room="old", ice_servers=[stun_server]) as viewer,
+    ):
+        stream = await viewer.request_stream("cam-1")
+        for session in (only_session(camera), only_session(viewer)):
+            problem = f"the STUN server {host}:{port} answers without XOR-MAPPED-ADDRESS"
+            assert await gathered(session) == [problem]
+        await counters(stream, 1)
+    transport.close()
 
 
 @deadline(MEDIA_SECONDS)

@@ -7,19 +7,22 @@ import json
 from typing import Any
 
 import pytest
+from aiortc import RTCSessionDescription
 from cctvsignal_clients import (
     CameraBusy,
     ConnectionFailed,
     Disconnected,
     MediaFailed,
+    MessageTooLong,
     ViewerClient,
     bridge,
     signaling,
 )
 from cctvsignal_clients.connection import Connection
 from cctvsignal_clients.ice import rtc_ice_servers
-from cctvsignal_clients.peer import PeerSession
+from cctvsignal_clients.peer import MAX_WAITING_DESCRIPTIONS, PeerSession
 from cctvsignal_clients.retry import Backoff
+from cctvsignal_clients.sdp_sections import MAX_CANDIDATES
 from msgspec import Raw
 from twisted.internet.defer import CancelledError
 
@@ -42,6 +45,11 @@ from cctvsignal.messages import (
 )
 from tests.live import deadline
 
+DESCRIPTION = (
+    "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns={}\r\nt=0 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 97\r\na=mid:0\r\n"
+    "a=msid:{} video\r\na=rtpmap:97 VP8/90000\r\na=ice-ufrag:user\r\na=ice-pwd:password\r\n"
+    "a=fingerprint:sha-256 AA:BB\r\na=setup:active\r\n"
+)
 HOST = "candidate:1 1 udp 2122260223 192.0.2.1 9 typ host"
 
 
@@ -50,6 +58,7 @@ class FakeConnection:
 
     def __init__(self) -> None:
         self.remoteDescription: Any = None
+        self.localDescription = RTCSessionDescription(DESCRIPTION.format("ours", "ours"), "offer")
         self.signalingState = "stable"
         self.candidates: list[str | None] = []
         self.closed = False
@@ -57,8 +66,6 @@ class FakeConnection:
     async def setRemoteDescription(self, description: Any) -> None:
         # While this takes its time, messages go on coming in.
         await asyncio.sleep(0)
-        if description.sdp == "nonsense":
-            raise ValueError(description.sdp)
         self.remoteDescription = description
 
     async def addIceCandidate(self, candidate: Any) -> None:
@@ -87,7 +94,9 @@ class Session:
     def _count(self, session: PeerSession) -> None:
         self.ended += 1
 
-    def take(self, kind: type[RelayedAnswer | RelayedOffer], sdp: str = "v=0") -> None:
+    def take(self, kind: type[RelayedAnswer | RelayedOffer], name: str = "answer") -> None:
+        """Take a description of this name; one without any is nonsense."""
+        sdp = DESCRIPTION.format(name, name) if name else "nonsense"
         self.session.take(kind("peer", Raw(json.dumps({"type": "answer", "sdp": sdp}).encode())))
 
     def take_candidate(self, candidate: object) -> None:
@@ -128,6 +137,89 @@ async def test_candidates_keep_their_order_and_odd_ones_are_left_out() -> None:
     assert made.ended == 0
 
 
+async def _places() -> Session:
+    made = Session()
+    made.take(RelayedAnswer)
+    line = {"candidate": HOST}
+    for mid, index in ((0, None), ("0", 7), (None, "0"), (None, 0.0), (None, 0), ("nobody", 0)):
+        made.take_candidate({**line, "sdpMid": mid, "sdpMLineIndex": index})
+    made.take_candidate({"candidate": f"a={HOST} generation 0 network-cost 50", "sdpMLineIndex": 0})
+    for mid, index in ((None, None), (7, None), (None, "x"), (None, 1), (None, -1), (None, 1e400)):
+        made.take_candidate({**line, "sdpMid": mid, "sdpMLineIndex": index})
+    await made.settle()
+    return made
+
+
+@deadline()
+async def test_the_section_of_a_candidate_is_converted_as_browsers_convert_it() -> None:
+    made = await bridge.start(_places())
+    assert made.connection.candidates == ["192.0.2.1"] * 7
+    assert made.ended == 0
+
+
+async def _flood(described: bool) -> Session:
+    made = Session()
+    if described:
+        made.take(RelayedAnswer)
+        await made.settle()
+    for number in range(5000):
+        made.take_candidate(candidate(f"10.0.{number // 256}.{number % 256}"))
+    made.take_candidate({"candidate": HOST, "sdpMid": "0", "padding": "x" * 5000})
+    waiting = len(made.session._order._waiters or ())
+    assert waiting <= MAX_CANDIDATES
+    if not described:
+        await made.settle()
+        assert len(made.session._early_candidates) <= MAX_CANDIDATES
+        made.take(RelayedAnswer)
+    await made.settle()
+    return made
+
+
+@deadline()
+@pytest.mark.parametrize("described", [True, False])
+async def test_candidates_of_one_peer_are_bounded(described: bool) -> None:
+    made = await bridge.start(_flood(described))
+    assert len(made.connection.candidates) == MAX_CANDIDATES
+    assert made.ended == 0
+
+
+async def _many_descriptions() -> Session:
+    made = Session()
+    for number in range(1000):
+        made.take(RelayedOffer, str(number))
+    assert made.session._descriptions_waiting == MAX_WAITING_DESCRIPTIONS
+    await made.settle()
+    assert made.session._descriptions_waiting == 0
+    made.take(RelayedAnswer)
+    await made.settle()
+    return made
+
+
+@deadline()
+async def test_descriptions_that_wait_their_turn_are_bounded() -> None:
+    made = await bridge.start(_many_descriptions())
+    assert made.connection.remoteDescription is not None
+
+
+@deadline()
+async def test_a_message_that_the_server_would_close_for_is_not_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    door = Door(Joined("default"))
+    at(door, monkeypatch)
+
+    async def say_too_much() -> None:
+        async with ViewerClient() as viewer:
+            fits = messages.Ping(data="x" * 40)
+            size = len(messages.encode(fits))
+            viewer._on_welcome(Welcome("me", 1, "test", [], False, messages.Limits(size, 0)))
+            viewer.send(fits)
+            with pytest.raises(MessageTooLong, match=f"The ping has {size + 1} bytes"):
+                viewer.send(messages.Ping(data="x" * 41))
+
+    await bridge.start(say_too_much())
+
+
 async def _second_descriptions() -> Session:
     made = Session()
     made.take(RelayedAnswer, "first")
@@ -142,15 +234,15 @@ async def _second_descriptions() -> Session:
 @deadline()
 async def test_only_the_first_description_counts() -> None:
     made = await bridge.start(_second_descriptions())
-    assert made.connection.remoteDescription.sdp == "first"
+    assert "a=msid:first video" in made.connection.remoteDescription.sdp
     assert made.sent == []
 
 
 async def _nonsense() -> Session:
     made = Session()
-    made.take(RelayedAnswer, "nonsense")
+    made.take(RelayedAnswer, "")
     made.take(RelayedAnswer, "too late")
-    with pytest.raises(MediaFailed, match="a message made no sense"):
+    with pytest.raises(MediaFailed, match="it has no media section"):
         await made.session.connected
     await made.session.end("again")
     while not made.ended:
@@ -161,7 +253,8 @@ async def _nonsense() -> Session:
 @deadline()
 async def test_nonsense_ends_a_session_once_and_the_other_side_is_told() -> None:
     made = await bridge.start(_nonsense())
-    assert made.sent == [messages.Bye(target="peer", reason="a message made no sense")]
+    reason = "the description cannot be used: it has no media section"
+    assert made.sent == [messages.Bye(target="peer", reason=reason)]
     assert made.connection.closed
     assert made.connection.remoteDescription is None
     assert made.ended == 1
