@@ -16,20 +16,27 @@ if TYPE_CHECKING:
         ClientError,
         ConnectionFailed,
         ControlRefused,
+        DTLSFailed,
         ICEFailed,
         InvalidOption,
+        LimitExceeded,
         MediaFailed,
+        NoAnswer,
+        NoCommonCodec,
+        NoMedia,
         RequestRefused,
         RequestTimeout,
         SourceError,
         TLSFailed,
         Unauthorized,
     )
+    from .events import Disconnected
     from .retry import Backoff
-    from .signaling import Disconnected, WebRTCCCTVClient
+    from .signaling import WebRTCCCTVClient
     from .sources import open_source
     from .sources.base import Source
     from .stream import Stream, StreamStats
+    from .tokens import TokenFile
     from .viewer import ViewerClient
 
 __all__ = [
@@ -41,11 +48,16 @@ __all__ = [
     "ClientError",
     "ConnectionFailed",
     "ControlRefused",
+    "DTLSFailed",
     "Disconnected",
     "EncoderSettings",
     "ICEFailed",
     "InvalidOption",
+    "LimitExceeded",
     "MediaFailed",
+    "NoAnswer",
+    "NoCommonCodec",
+    "NoMedia",
     "RequestRefused",
     "RequestTimeout",
     "SendingStats",
@@ -54,6 +66,7 @@ __all__ = [
     "Stream",
     "StreamStats",
     "TLSFailed",
+    "TokenFile",
     "Unauthorized",
     "ViewerClient",
     "WebRTCCCTVClient",
@@ -63,12 +76,13 @@ __all__ = [
 _HOMES = {
     "Backoff": "retry",
     "CameraClient": "camera",
-    "Disconnected": "signaling",
+    "Disconnected": "events",
     "EncoderSettings": "encoder",
     "SendingStats": "broadcast",
     "Source": "sources.base",
     "Stream": "stream",
     "StreamStats": "stream",
+    "TokenFile": "tokens",
     "ViewerClient": "viewer",
     "WebRTCCCTVClient": "signaling",
     "open_source": "sources",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -15,6 +16,7 @@ from aiortc import (
     RTCPeerConnection,
     RTCSessionDescription,
 )
+from aiortc.exceptions import OperationError
 from aiortc.sdp import candidate_from_sdp
 from twisted.logger import Logger
 
@@ -22,6 +24,7 @@ from cctvsignal import messages
 from cctvsignal.messages import ClientMessage, IceServer
 
 from . import bridge
+from .diagnosis import no_common_codec, rejects_all_media, why_not_connected
 from .errors import ICEFailed, MediaFailed
 from .ice import LateCandidates, rtc_ice_servers
 from .outgoing import OutgoingTrack
@@ -29,6 +32,8 @@ from .sdp import with_rejected_audio_inactive
 
 CONNECT_SECONDS: Final = 15.0
 """aiortc alone takes 34 s to notice that nobody is there."""
+CLOSED: Final = "the other side closed the connection"
+"""Why a session is over whose peer has closed its own end of it, without a word to the server."""
 
 ChannelHandlers: TypeAlias = Mapping[str, Callable[[RTCDataChannel], None]]
 """Who takes a data channel with this label."""
@@ -83,8 +88,8 @@ class PeerSession:
         self._ca_file = ca_file
         # aiortc asks Google's STUN server where it is given no list at all.
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=rtc_ice_servers(ice_servers)))
-        self.connection.on("connectionstatechange", self._state_changed)
-        self.connection.on("datachannel", self._on_channel)
+        self.connection.on("connectionstatechange", bridge.listener(self._state_changed))
+        self.connection.on("datachannel", bridge.listener(self._on_channel))
         self._early_candidates: list[messages.RelayedIceCandidate] = []
         self._order = asyncio.Lock()
         self._late: LateCandidates | None = None
@@ -94,6 +99,8 @@ class PeerSession:
         self._look_later: asyncio.TimerHandle | None = None
         self.connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when media can flow; `MediaFailed` when it could not within `CONNECT_SECONDS`."""
+        self.loss: MediaFailed | None = None
+        """Why the session is over; None while it is not."""
 
     @property
     def described(self) -> bool:
@@ -133,19 +140,32 @@ class PeerSession:
         """Take a message of the peer: an offer is answered, an answer to no offer is ignored."""
         self._run(self._take(message))
 
-    async def end(self, reason: str, *, tell: bool = True) -> None:
-        """Close the session and free everything; `tell` the other side, too. A second call only waits."""
+    def detach(self) -> None:
+        """One of the two has another client id by now, or none: messages have nowhere to go any more."""
+        self._send = lambda message: None
+
+    async def end(self, reason: str | MediaFailed, *, tell: bool = True) -> None:
+        """Close the session and free everything. A second call only waits.
+
+        `tell` says `bye` to the other side, by which the server, too, knows that the session is over:
+        always, except where a `bye` of the other side, or a newer session with it, has told the server
+        already.
+        """
+        # Whoever waits for this may give up; the session must be freed all the same.
+        await asyncio.shield(self.begin_end(reason, tell=tell))
+
+    def begin_end(self, reason: str | MediaFailed, *, tell: bool = True) -> asyncio.Task[None]:
+        """Close the session, as `end` does; the task is done when everything is freed."""
         if self._freeing is None:
             self._freeing = self._begin_end(reason, tell)
-        # Whoever waits for this may give up; the session must be freed all the same.
-        await asyncio.shield(self._freeing)
+        return self._freeing
 
     def end_if_silent(self, seconds: float, reason: str) -> None:
         """End it after so many seconds, unless the other side has said something by then."""
 
         def look() -> None:
             if self.silent_seconds >= seconds:
-                bridge.background(self.end(reason))
+                self.begin_end(reason)
 
         if not self._over:
             self._look_later = asyncio.get_running_loop().call_later(seconds, look)
@@ -164,26 +184,38 @@ class PeerSession:
     def _over(self) -> bool:
         return self._freeing is not None
 
-    def _begin_end(self, reason: str, tell: bool) -> asyncio.Task[None]:
+    def _begin_end(self, reason: str | MediaFailed, tell: bool) -> asyncio.Task[None]:
         for timer in (self._deadline, self._look_later):
             if timer is not None:
                 timer.cancel()
         if self._gathering is not None:
             self._gathering.cancel()
+        if isinstance(reason, MediaFailed):
+            self.loss, said = reason, reason.reason
+        else:
+            self.loss, said = MediaFailed(f"The session is over: {reason}."), reason
+        if type(self.loss) is MediaFailed:
+            log.debug("session with {peer}: {loss}", peer=self.peer_id, loss=str(self.loss))
+        else:
+            log.warn("session with {peer} failed: {loss}", peer=self.peer_id, loss=str(self.loss))
         if tell:
-            self._send(messages.Bye(target=self.peer_id, reason=reason))
-        self._fail(MediaFailed(f"The session ended before it began: {reason}."))
+            self._send(messages.Bye(target=self.peer_id, reason=said))
+        if not self.connected.done():
+            self.connected.set_exception(self.loss)
+            self.connected.exception()  # Nobody need have waited.
         return bridge.background(self._free())
 
     async def _free(self) -> None:
-        # Not in the middle of a step: aiortc would go on to open sockets that nobody closes.
-        async with self._order:
-            await self.connection.close()
-        for sender in self.connection.getSenders():
-            # aiortc stops the tracks of senders that have sent, and no others.
-            if sender.track is not None:
-                sender.track.stop()
-        self._on_end(self)
+        try:
+            # Not in the middle of a step: aiortc would go on to open sockets that nobody closes.
+            async with self._order:
+                await self.connection.close()
+            for sender in self.connection.getSenders():
+                # aiortc stops the tracks of senders that have sent, and no others.
+                if sender.track is not None:
+                    sender.track.stop()
+        finally:
+            self._on_end(self)
 
     def _run(self, step: Coroutine[Any, Any, None]) -> None:
         bridge.background(self._in_order(step))
@@ -196,6 +228,8 @@ class PeerSession:
                     step.close()
                 else:
                     await step
+        except MediaFailed as failure:
+            self.begin_end(failure)
         except Exception as error:
             # What a peer sends is not under our control, and aiortc raises many things for it. The text of
             # such an error may have parts of the SDP in it.
@@ -300,8 +334,15 @@ class PeerSession:
         description = msgspec.json.decode(sdp, type=Description)
         text = description.sdp
         if description.type == "answer":
+            if rejects_all_media(text):
+                raise no_common_codec(text, rejected=True)
             text = with_rejected_audio_inactive(text)
-        await self.connection.setRemoteDescription(RTCSessionDescription(sdp=text, type=description.type))
+        try:
+            await self.connection.setRemoteDescription(
+                RTCSessionDescription(sdp=text, type=description.type)
+            )
+        except OperationError:  # aiortc raises it for nothing else.
+            raise no_common_codec(text) from None
         early, self._early_candidates = self._early_candidates, []
         for candidate in early:
             await self._add_candidate(candidate)
@@ -313,21 +354,18 @@ class PeerSession:
             if self._deadline is not None:
                 self._deadline.cancel()
             self.connected.set_result(None)
+        elif state == "failed" and self.connected.done():
+            self.begin_end(ICEFailed(f"The media path to the other side was lost: {self.ice_advice}"))
         elif state == "failed":
-            self._no_path("no media path between the two was found, or it was lost")
-        elif state == "closed" and not self._over:
-            bridge.background(self.end("the other side closed the connection", tell=False))
+            # aiortc tells it in the middle of dealing with OpenSSL's error, and keeps that nowhere.
+            cause = sys.exception()
+            self.begin_end(why_not_connected(self.connection, self.ice_advice, cause=cause))
+        elif state == "closed":
+            self.begin_end(CLOSED)
 
     def _start_deadline(self) -> None:
-        reason = f"no media path between the two was found within {CONNECT_SECONDS:.0f} s"
-        loop = asyncio.get_running_loop()
-        self._deadline = loop.call_later(CONNECT_SECONDS, self._no_path, reason)
+        self._deadline = asyncio.get_running_loop().call_later(CONNECT_SECONDS, self._too_late)
 
-    def _no_path(self, reason: str) -> None:
-        self._fail(ICEFailed(f"Signaling worked, but {reason}: {self.ice_advice}"))
-        bridge.background(self.end(reason))
-
-    def _fail(self, error: MediaFailed) -> None:
-        if not self.connected.done():
-            self.connected.set_exception(error)
-            self.connected.exception()  # Nobody need have waited.
+    def _too_late(self) -> None:
+        seconds = CONNECT_SECONDS
+        self.begin_end(why_not_connected(self.connection, self.ice_advice, seconds=seconds))

@@ -90,7 +90,9 @@ PURE_LIBRARIES = {"msgspec"} | set(sys.stdlib_module_names) - {
 }
 CLIENT_RULES = {"retry", "rates", "h264", "sdp"}
 """Modules of the Python clients without any I/O."""
-CLIENT_SIGNALING = {"connection", "signaling", "sessions", "camera", "viewer", "commands", "cli"}
+CLIENT_SIGNALING = {
+    *("connection", "questions", "signaling", "tokens", "sessions", "camera", "viewer", "commands", "cli"),
+}
 CLIENT_MEDIA = {
     *(
         "queues",
@@ -104,6 +106,8 @@ CLIENT_MEDIA = {
         "receiving",
         "recording",
         "ice",
+        "aiortc_compat",
+        "diagnosis",
         "peer",
         "stream",
     ),
