@@ -16,21 +16,28 @@ if TYPE_CHECKING:
         ClientError,
         ConnectionFailed,
         ControlRefused,
+        DTLSFailed,
         ICEFailed,
         InvalidOption,
+        LimitExceeded,
         MediaFailed,
         MessageTooLong,
+        NoAnswer,
+        NoCommonCodec,
+        NoMedia,
         RequestRefused,
         RequestTimeout,
         SourceError,
         TLSFailed,
         Unauthorized,
     )
+    from .events import Disconnected
     from .retry import Backoff
-    from .signaling import Disconnected, WebRTCCCTVClient
+    from .signaling import WebRTCCCTVClient
     from .sources import open_source
     from .sources.base import Source
     from .stream import Stream, StreamStats
+    from .tokens import TokenFile
     from .viewer import ViewerClient
 
 __all__ = [
@@ -42,12 +49,17 @@ __all__ = [
     "ClientError",
     "ConnectionFailed",
     "ControlRefused",
+    "DTLSFailed",
     "Disconnected",
     "EncoderSettings",
     "ICEFailed",
     "InvalidOption",
+    "LimitExceeded",
     "MediaFailed",
     "MessageTooLong",
+    "NoAnswer",
+    "NoCommonCodec",
+    "NoMedia",
     "RequestRefused",
     "RequestTimeout",
     "SendingStats",
@@ -56,6 +68,7 @@ __all__ = [
     "Stream",
     "StreamStats",
     "TLSFailed",
+    "TokenFile",
     "Unauthorized",
     "ViewerClient",
     "WebRTCCCTVClient",
@@ -65,12 +78,13 @@ __all__ = [
 _HOMES = {
     "Backoff": "retry",
     "CameraClient": "camera",
-    "Disconnected": "signaling",
+    "Disconnected": "events",
     "EncoderSettings": "encoder",
     "SendingStats": "broadcast",
     "Source": "sources.base",
     "Stream": "stream",
     "StreamStats": "stream",
+    "TokenFile": "tokens",
     "ViewerClient": "viewer",
     "WebRTCCCTVClient": "signaling",
     "open_source": "sources",

@@ -16,7 +16,14 @@ import aioice.candidate
 import aioice.ice
 import aioice.stun
 import aiortc.rtp
-from aiortc import RTCCertificate, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
+from aiortc import (
+    RTCCertificate,
+    RTCDtlsTransport,
+    RTCPeerConnection,
+    RTCRtpReceiver,
+    RTCRtpSender,
+    RTCRtpTransceiver,
+)
 from OpenSSL import SSL
 
 MAX_REMOTE_CANDIDATES: Final = 512
@@ -33,6 +40,7 @@ PAYLOAD_TYPES: Final = frozenset((*range(35, 64), *range(96, 128)))
 NAMES: Final[tuple[tuple[Any, tuple[str, ...]], ...]] = (
     (RTCCertificate, ("_create_ssl_context",)),
     (RTCPeerConnection, ("_RTCPeerConnection__certificates",)),
+    (RTCDtlsTransport, ("_role", "_ssl")),
     (RTCRtpTransceiver, ("_codecs", "_preferred_codecs")),
     (RTCRtpReceiver, ("_RTCRtpReceiver__decoder_queue",)),
     (RTCRtpSender, ("_handle_rtcp_packet", "_ssrc")),
@@ -99,6 +107,16 @@ def choose_codecs(transceiver: RTCRtpTransceiver, last: Container[int]) -> bool:
     if codecs:
         transceiver._codecs = sorted(codecs, key=lambda codec: codec.payloadType in last)
     return bool(codecs)
+
+
+def dtls_role(transport: RTCDtlsTransport) -> str:
+    """`client` or `server`; `auto` while that is not agreed on (RFC 8842, section 5)."""
+    return transport._role
+
+
+def has_srtp_profile(transport: RTCDtlsTransport) -> bool:
+    """Whether a finished DTLS handshake has agreed on how to encrypt media (RFC 5764, section 4.1)."""
+    return transport._ssl is not None and bool(transport._ssl.get_selected_srtp_profile())
 
 
 def _guard_stun() -> None:

@@ -7,19 +7,30 @@ aiortc speaks asyncio and Autobahn speaks Twisted; both run on one event loop, t
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
+import time
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
-from typing import Any, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from twisted.internet import asyncioreactor
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+P = ParamSpec("P")
 T = TypeVar("T")
+
+REPORT_SECONDS: Final = 10.0
+"""How often at most the traceback of one kind of failure is logged."""
+
+log = Logger()
 
 _tasks: set[asyncio.Task[Any]] = set()
 """asyncio itself keeps only weak references to tasks."""
+_reported: dict[tuple[str, type[BaseException]], tuple[float, int]] = {}
+"""What failed and how: when that was last logged, and how often it has happened since."""
 
 
 class Result(Deferred[T]):
@@ -31,6 +42,7 @@ class Result(Deferred[T]):
     def __init__(self, task: asyncio.Task[T]) -> None:
         super().__init__(self._cancel_task)
         self._task = task
+        self._awaited_by_asyncio = False
         task.add_done_callback(self._finished)
 
     def __await__(self) -> Generator[Any, None, T]:
@@ -46,6 +58,7 @@ class Result(Deferred[T]):
 
     def add_done_callback(self, wake: Callable[[asyncio.Task[T]], object], *, context: Context) -> None:
         """For asyncio."""
+        self._awaited_by_asyncio = True
         self.addErrback(lambda _: None)
         self._task.add_done_callback(wake, context=context)
 
@@ -62,8 +75,10 @@ class Result(Deferred[T]):
 
     def _finished(self, task: asyncio.Task[T]) -> None:
         if self.called:
-            # It was cancelled, and its owner has been told so; asyncio would complain of an unseen error.
-            _ = task.cancelled() or task.exception()
+            # It was cancelled, and its owner has been told so: no one hears of an error while it tidied up,
+            # except an asyncio task that still waits for it.
+            if not task.cancelled() and (error := task.exception()) and not self._awaited_by_asyncio:
+                report(task.get_name(), error)
         elif task.cancelled():
             self.cancel()
         elif error := task.exception():
@@ -74,16 +89,59 @@ class Result(Deferred[T]):
 
 def start(work: Coroutine[Any, Any, T]) -> Result[T]:
     """Run an asyncio coroutine as a task and give out its result."""
-    return Result(_run(work))
+    return Result(_run(work, _name(work)))
 
 
-def background(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Run an asyncio coroutine whose result nobody waits for; it must deal with its own errors."""
-    return _run(work)
+def background(work: Coroutine[Any, Any, None], what: str | None = None) -> asyncio.Task[None]:
+    """Run an asyncio coroutine whose result nobody waits for.
+
+    If it fails, that is logged at once, whoever holds the task; its cancellation is not. `what` says what
+    it was doing, by default the name of the coroutine.
+    """
+    task = _run(work, what or _name(work))
+    task.add_done_callback(_report_task)
+    return task
 
 
-def _run(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-    task = _loop().create_task(work)
+def listener(handler: Callable[P, object]) -> Callable[P, None]:
+    """A handler for the events of aiortc's objects: what it raises is logged.
+
+    They would raise it in the middle of their own work, which then stops for the whole connection.
+    """
+
+    @functools.wraps(handler)
+    def hear(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            handler(*args, **kwargs)
+        except Exception as error:
+            report(_name(handler), error)
+
+    return hear
+
+
+def report(what: str, error: BaseException) -> None:
+    """Log what failed unexpectedly, with its traceback; what repeats itself, every `REPORT_SECONDS`."""
+    now, kind = time.monotonic(), (what, type(error))
+    last, unseen = _reported.get(kind, (float("-inf"), 0))
+    if now - last < REPORT_SECONDS:
+        _reported[kind] = (last, unseen + 1)
+        return
+    _reported[kind] = (now, 0)
+    again = f" ({unseen} more times since it was last logged)" if unseen else ""
+    log.failure("{what} failed{again}", Failure(error), what=what, again=again)
+
+
+def _report_task(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        report(task.get_name(), error)
+
+
+def _name(work: object) -> str:
+    return str(getattr(work, "__qualname__", work))
+
+
+def _run(work: Coroutine[Any, Any, T], what: str) -> asyncio.Task[T]:
+    task = _loop().create_task(work, name=what)
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
     return task

@@ -179,7 +179,7 @@ class Broadcast:
         codecs = self._usable() or self._codecs
         video = OutgoingTrack("video", codecs, lambda codec: self._channels[codec].feed)
         video.on_estimate = self._take_estimate
-        video.on("ended", lambda: self._tracks.remove(video))
+        video.on("ended", bridge.listener(lambda: self._tracks.remove(video)))
         self._tracks.append(video)
         if self._source.audio is None:
             return [video]

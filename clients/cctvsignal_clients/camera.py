@@ -205,6 +205,7 @@ class CameraClient(SessionClient):
     def _on_gone(self, gone: messages.ClientDisconnected) -> None:
         session = self._sessions.get(gone.client_id)
         if session is not None:
+            session.detach()
             # A viewer that has only lost the server goes on watching, and reporting. ICE alone takes half a
             # minute to notice that one is gone, and its video would be sent all that time.
             session.end_if_silent(VANISHED_SECONDS, "the viewer is gone")

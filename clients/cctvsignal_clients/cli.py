@@ -112,6 +112,8 @@ def command_parser(description: str, examples: str) -> argparse.ArgumentParser:
     add_option(parser, "--server", "SERVER_URL", DEFAULT_SERVER, "the signaling server")
     add_option(parser, "--room", "ROOM_NAME", "cctv", "the room")
     add_option(parser, "--token", "TOKEN", None, "what the server lets this client in for, if it wants one")
+    text = "a file with the token, which is read again when it changes and before each connection"
+    add_option(parser, "--token-file", "TOKEN_FILE", None, text)
     add_option(parser, "--ca-file", "CA_FILE", None, "certificates (PEM) to trust instead of the system's")
     help_text = "text for people, or json: one object a line (default: text)"
     parser.add_argument("--log-format", choices=["text", "json"], default="text", help=help_text)

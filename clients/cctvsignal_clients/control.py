@@ -126,12 +126,12 @@ class ControlPanel:
             if channel in self._channels:
                 self._channels.remove(channel)
 
-        channel.on("close", forget)
-        channel.on("message", lambda text: self._hear(channel, text))
+        channel.on("close", bridge.listener(forget))
+        channel.on("message", bridge.listener(lambda text: self._hear(channel, text)))
         if channel.readyState == "open":
             greet()
         else:
-            channel.on("open", greet)
+            channel.on("open", bridge.listener(greet))
 
     def show(self, controls: Sequence[Control]) -> None:
         """These are the settings now."""
@@ -200,7 +200,7 @@ class RemoteControl:
     def take(self, channel: RTCDataChannel) -> None:
         """The channel of a new session."""
         self._channel = channel
-        channel.on("message", self._hear)
+        channel.on("message", bridge.listener(self._hear))
 
     async def set(self, name: str, value: Value) -> None:
         """Change a setting; raises `ControlRefused`, `RequestTimeout`."""

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from twisted.logger import Logger
 
 Listener = Callable[[Any], object]
 log = Logger()
+
+
+@dataclass(frozen=True)
+class Disconnected:
+    """The event `disconnected`: the server's close code, if it gave one, and what the client does now.
+
+    Where it did not let the client back into its room, `reason` is what it said, and `code` the close code
+    that would say the same, if there is one.
+    """
+
+    code: int | None
+    will_reconnect: bool
+    reason: str = ""
 
 
 class Emitter:

@@ -9,7 +9,7 @@ from aiortc import RTCIceCandidate
 from aiortc.sdp import candidate_from_sdp
 
 from .sdp import Reading
-from .sdp_sections import MAX_DESCRIPTION_BYTES, UnusableDescription, readable_candidate
+from .sdp_sections import MAX_DESCRIPTION_BYTES, DescriptionTooLarge, readable_candidate
 
 MAX_CANDIDATE_BYTES: Final = 2048
 """Of one candidate as JSON; Chromium's have about 200."""
@@ -46,9 +46,9 @@ class Candidate(msgspec.Struct, rename="camel"):
 
 
 def description_of(encoded: msgspec.Raw) -> Description:
-    """The description in a message. Raises `UnusableDescription`, `msgspec.DecodeError`."""
+    """The description in a message. Raises `DescriptionTooLarge`, `msgspec.DecodeError`."""
     if len(encoded) > MAX_DESCRIPTION_BYTES:
-        raise UnusableDescription(f"it is longer than {MAX_DESCRIPTION_BYTES} bytes")
+        raise DescriptionTooLarge(f"it is longer than {MAX_DESCRIPTION_BYTES} bytes")
     return msgspec.json.decode(encoded, type=Description)
 
 

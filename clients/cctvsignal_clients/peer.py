@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -15,22 +16,26 @@ from aiortc import (
     RTCPeerConnection,
     RTCSessionDescription,
 )
+from aiortc.exceptions import OperationError
 from twisted.logger import Logger
 
 from cctvsignal import messages
 from cctvsignal.messages import ClientMessage, IceServer
 
-from . import aiortc_compat, bridge
-from .errors import ICEFailed, MediaFailed, MessageTooLong
+from . import aiortc_compat, bridge, sdp_sections
+from .diagnosis import no_common_codec, why_not_connected
+from .errors import ICEFailed, LimitExceeded, MediaFailed, MessageTooLong
 from .ice import LateCandidates, rtc_ice_servers
 from .negotiation import MAX_CANDIDATE_BYTES, Candidate, Description, candidate_for, description_of
 from .outgoing import OutgoingTrack
 from .sdp import Reading, read
-from .sdp_sections import MAX_CANDIDATES, NoCommonCodec, UnusableDescription
+from .sdp_sections import MAX_CANDIDATES, DescriptionTooLarge, UnusableDescription
 
 CONNECT_SECONDS: Final = 15.0
 """aiortc alone takes 34 s to notice that nobody is there."""
 MAX_WAITING_DESCRIPTIONS: Final = 4
+CLOSED: Final = "the other side closed the connection"
+"""Why a session is over whose peer has closed its own end of it, without a word to the server."""
 
 ChannelHandlers: TypeAlias = Mapping[str, Callable[[RTCDataChannel], None]]
 """Who takes a data channel with this label."""
@@ -71,8 +76,8 @@ class PeerSession:
         # aiortc asks Google's STUN server where it is given no list at all.
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=rtc_ice_servers(ice_servers)))
         aiortc_compat.use_own_certificate(self.connection)
-        self.connection.on("connectionstatechange", self._state_changed)
-        self.connection.on("datachannel", self._on_channel)
+        self.connection.on("connectionstatechange", bridge.listener(self._state_changed))
+        self.connection.on("datachannel", bridge.listener(self._on_channel))
         self._early_candidates: list[msgspec.Raw] = []
         self._candidates_taken = 0
         self._descriptions_waiting = 0
@@ -86,6 +91,8 @@ class PeerSession:
         self._look_later: asyncio.TimerHandle | None = None
         self.connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when media can flow; `MediaFailed` when it could not within `CONNECT_SECONDS`."""
+        self.loss: MediaFailed | None = None
+        """Why the session is over; None while it is not."""
 
     @property
     def described(self) -> bool:
@@ -142,19 +149,32 @@ class PeerSession:
             self._descriptions_waiting += 1
             self._run(self._take(message))
 
-    async def end(self, reason: str, *, tell: bool = True) -> None:
-        """Close the session and free everything; `tell` the other side, too. A second call only waits."""
+    def detach(self) -> None:
+        """One of the two has another client id by now, or none: messages have nowhere to go any more."""
+        self._send = lambda message: None
+
+    async def end(self, reason: str | MediaFailed, *, tell: bool = True) -> None:
+        """Close the session and free everything. A second call only waits.
+
+        `tell` says `bye` to the other side, by which the server, too, knows that the session is over:
+        always, except where a `bye` of the other side, or a newer session with it, has told the server
+        already.
+        """
+        # Whoever waits for this may give up; the session must be freed all the same.
+        await asyncio.shield(self.begin_end(reason, tell=tell))
+
+    def begin_end(self, reason: str | MediaFailed, *, tell: bool = True) -> asyncio.Task[None]:
+        """Close the session, as `end` does; the task is done when everything is freed."""
         if self._freeing is None:
             self._freeing = self._begin_end(reason, tell)
-        # Whoever waits for this may give up; the session must be freed all the same.
-        await asyncio.shield(self._freeing)
+        return self._freeing
 
     def end_if_silent(self, seconds: float, reason: str) -> None:
         """End it after so many seconds, unless the other side has said something by then."""
 
         def look() -> None:
             if self.silent_seconds >= seconds:
-                bridge.background(self.end(reason))
+                self.begin_end(reason)
 
         if not self._over:
             self._look_later = asyncio.get_running_loop().call_later(seconds, look)
@@ -173,26 +193,38 @@ class PeerSession:
     def _over(self) -> bool:
         return self._freeing is not None
 
-    def _begin_end(self, reason: str, tell: bool) -> asyncio.Task[None]:
+    def _begin_end(self, reason: str | MediaFailed, tell: bool) -> asyncio.Task[None]:
         for timer in (self._deadline, self._look_later):
             if timer is not None:
                 timer.cancel()
         if self._gathering is not None:
             self._gathering.cancel()
+        if isinstance(reason, MediaFailed):
+            self.loss, said = reason, reason.reason
+        else:
+            self.loss, said = MediaFailed(f"The session is over: {reason}."), reason
+        if type(self.loss) is MediaFailed:
+            log.debug("session with {peer}: {loss}", peer=self.peer_id, loss=str(self.loss))
+        else:
+            log.warn("session with {peer} failed: {loss}", peer=self.peer_id, loss=str(self.loss))
         if tell:
-            self._send(messages.Bye(target=self.peer_id, reason=reason))
-        self._fail(MediaFailed(f"The session ended before it began: {reason}."))
+            self._send(messages.Bye(target=self.peer_id, reason=said))
+        if not self.connected.done():
+            self.connected.set_exception(self.loss)
+            self.connected.exception()  # Nobody need have waited.
         return bridge.background(self._free())
 
     async def _free(self) -> None:
-        # Not in the middle of a step: aiortc would go on to open sockets that nobody closes.
-        async with self._order:
-            await self.connection.close()
-        for sender in self.connection.getSenders():
-            # aiortc stops the tracks of senders that have sent, and no others.
-            if sender.track is not None:
-                sender.track.stop()
-        self._on_end(self)
+        try:
+            # Not in the middle of a step: aiortc would go on to open sockets that nobody closes.
+            async with self._order:
+                await self.connection.close()
+            for sender in self.connection.getSenders():
+                # aiortc stops the tracks of senders that have sent, and no others.
+                if sender.track is not None:
+                    sender.track.stop()
+        finally:
+            self._on_end(self)
 
     def _run(self, step: Coroutine[Any, Any, None]) -> None:
         bridge.background(self._in_order(step))
@@ -205,13 +237,16 @@ class PeerSession:
                     step.close()
                 else:
                     await step
+        except MediaFailed as failure:
+            self.begin_end(failure)
+        except DescriptionTooLarge as error:
+            self.begin_end(LimitExceeded(f"The description of the other side is refused: {error}."))
+        except MessageTooLong as error:
+            self.begin_end(LimitExceeded(f"The description for the other side is not sent: {error}"))
         except UnusableDescription as error:
             reason = f"the description cannot be used: {error}"
             log.warn("session with {peer}: {reason}", peer=self.peer_id, reason=reason)
-            await self.end(reason)
-        except MessageTooLong as error:
-            log.warn("session with {peer}: {error}", peer=self.peer_id, error=error)
-            await self.end("the description is longer than the server lets through")
+            self.begin_end(reason)
         except Exception as error:
             # What a peer sends is not under our control, and aiortc raises many things for it. The text of
             # such an error may have parts of the SDP in it.
@@ -261,7 +296,7 @@ class PeerSession:
         for transceiver in self.connection.getTransceivers():
             if transceiver.sender.track is not None and not aiortc_compat.choose_codecs(transceiver, last):
                 if transceiver.kind == "video":
-                    raise NoCommonCodec("no codec in common with what this camera sends")
+                    raise no_common_codec(self.connection.remoteDescription.sdp)
                 transceiver.direction = "inactive"
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
@@ -327,11 +362,14 @@ class PeerSession:
     async def _set_remote_description(self, sdp: msgspec.Raw) -> None:
         description = description_of(sdp)
         answers = self.connection.signalingState == "have-local-offer"
-        reading = read(description.sdp, self.connection.localDescription.sdp if answers else None)
-        for problem in reading.left_out:
-            log.info("{peer} offers what is not taken: {problem}", peer=self.peer_id, problem=problem)
-        remote = RTCSessionDescription(sdp=reading.text, type="answer" if answers else "offer")
-        await self.connection.setRemoteDescription(remote)
+        try:
+            reading = read(description.sdp, self.connection.localDescription.sdp if answers else None)
+            for problem in reading.left_out:
+                log.info("{peer} offers what is not taken: {problem}", peer=self.peer_id, problem=problem)
+            remote = RTCSessionDescription(sdp=reading.text, type="answer" if answers else "offer")
+            await self.connection.setRemoteDescription(remote)
+        except (sdp_sections.NoCommonCodec, OperationError):  # aiortc raises it for nothing else.
+            raise no_common_codec(description.sdp, is_answer=answers) from None
         self._reading = reading
         early, self._early_candidates = self._early_candidates, []
         for candidate in early:
@@ -345,21 +383,18 @@ class PeerSession:
             if self._deadline is not None:
                 self._deadline.cancel()
             self.connected.set_result(None)
+        elif state == "failed" and self.connected.done():
+            self.begin_end(ICEFailed(f"The media path to the other side was lost: {self.ice_advice}"))
         elif state == "failed":
-            self._no_path("no media path between the two was found, or it was lost")
-        elif state == "closed" and not self._over:
-            bridge.background(self.end("the other side closed the connection", tell=False))
+            # aiortc tells it in the middle of dealing with OpenSSL's error, and keeps that nowhere.
+            cause = sys.exception()
+            self.begin_end(why_not_connected(self.connection, self.ice_advice, cause=cause))
+        elif state == "closed":
+            self.begin_end(CLOSED)
 
     def _start_deadline(self) -> None:
-        reason = f"no media path between the two was found within {CONNECT_SECONDS:.0f} s"
-        loop = asyncio.get_running_loop()
-        self._deadline = loop.call_later(CONNECT_SECONDS, self._no_path, reason)
+        self._deadline = asyncio.get_running_loop().call_later(CONNECT_SECONDS, self._too_late)
 
-    def _no_path(self, reason: str) -> None:
-        self._fail(ICEFailed(f"Signaling worked, but {reason}: {self.ice_advice}"))
-        bridge.background(self.end(reason))
-
-    def _fail(self, error: MediaFailed) -> None:
-        if not self.connected.done():
-            self.connected.set_exception(error)
-            self.connected.exception()  # Nobody need have waited.
+    def _too_late(self) -> None:
+        why = why_not_connected(self.connection, self.ice_advice, seconds=CONNECT_SECONDS)
+        self.begin_end(why)

@@ -15,6 +15,7 @@ from typing import Any, Final
 import av
 from aiortc import RTCDataChannel
 
+from . import bridge
 from .conversion import Converter
 from .packets import VIDEO_CLOCK
 
@@ -103,8 +104,8 @@ class PictureSender:
     def __init__(self, channel: RTCDataChannel) -> None:
         self._channel = channel
         self._next: bytes | None = None
-        channel.on("bufferedamountlow", self._flush)
-        channel.on("open", self._flush)
+        channel.on("bufferedamountlow", bridge.listener(self._flush))
+        channel.on("open", bridge.listener(self._flush))
 
     def send(self, jpeg: bytes) -> None:
         """Send this one, unless there is a later one before it can be sent."""

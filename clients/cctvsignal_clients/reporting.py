@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 import time
+import traceback
 from datetime import UTC, datetime
 from typing import Final, Literal, TextIO, TypeAlias
 
@@ -100,11 +101,16 @@ class _Observer:
 
 
 class _Handler(logging.Handler):
-    """Brings the logs of aiortc, which uses the standard library's, to a reporter."""
+    """Brings the logs of aiortc and asyncio, which use the standard library's, to a reporter."""
 
     def __init__(self, reporter: Reporter) -> None:
         super().__init__()
         self._reporter = reporter
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._reporter.say("log", record.getMessage(), level=record.levelname.lower())
+        level = record.levelname.lower()
+        self._reporter.say("log", record.getMessage(), level=level)
+        if record.exc_info is not None and record.exc_info[0] is not None:
+            # Of a callback of asyncio's, such as a timer, this is all that there is.
+            for line in "".join(traceback.format_exception(*record.exc_info)).splitlines():
+                self._reporter.say("log", line, level=level)

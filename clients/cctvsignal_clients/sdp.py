@@ -119,7 +119,9 @@ def read(text: str, offer: str | None = None) -> Reading:
         if section.mid in problems and (section.port or ours is None)
     ][:NAMES_SHOWN]
     if not taken or (wrong and ours is not None):
-        kind = NoCommonCodec if any("codec" in each for each in wrong) else UnusableDescription
+        # An answer that rejects all of a sound offer takes none of its codecs.
+        no_codec = any("codec" in each for each in wrong) or (ours is not None and not wrong)
+        kind = NoCommonCodec if no_codec else UnusableDescription
         raise kind("; ".join(wrong) or "all that was offered is rejected")
 
     shared = [mid for mid in bundle if mid in taken]

@@ -41,6 +41,10 @@ class UnusableDescription(ValueError):
     """A description that no session can come of. The text says why, for logs and for the other side."""
 
 
+class DescriptionTooLarge(UnusableDescription):
+    """More than any real peer sends."""
+
+
 class NoCommonCodec(UnusableDescription):
     """Nothing that the other side offers, or has chosen, can be decoded or encoded here."""
 
@@ -145,13 +149,13 @@ def is_h264(codec: str) -> bool:
 def check_size(text: str) -> None:
     """Raise `UnusableDescription` for a description that no real peer sends, before it is read."""
     if len(text) > MAX_DESCRIPTION_BYTES:
-        raise UnusableDescription(f"it is longer than {MAX_DESCRIPTION_BYTES} bytes")
+        raise DescriptionTooLarge(f"it is longer than {MAX_DESCRIPTION_BYTES} bytes")
     for what, most, found in (
         ("media sections", MAX_MEDIA_SECTIONS, re.findall(r"^m=", text, re.MULTILINE)),
         ("candidates", MAX_CANDIDATES, re.findall(r"^a=candidate:", text, re.MULTILINE)),
     ):
         if len(found) > most:
-            raise UnusableDescription(f"it has {len(found)} {what}, and at most {most} are taken")
+            raise DescriptionTooLarge(f"it has {len(found)} {what}, and at most {most} are taken")
 
 
 def parse(text: str) -> tuple[Section, list[Section]]:

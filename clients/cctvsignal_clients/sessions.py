@@ -7,9 +7,10 @@ from typing import Unpack
 
 from cctvsignal import messages
 
-from . import bridge, ice
+from . import ice
+from .errors import farewell
 from .outgoing import OutgoingTrack
-from .peer import NO_CHANNELS, ChannelHandlers, Negotiation, PeerSession
+from .peer import CLOSED, NO_CHANNELS, ChannelHandlers, Negotiation, PeerSession
 from .signaling import DEFAULT_SERVER, ClientOptions, WebRTCCCTVClient
 
 
@@ -40,7 +41,8 @@ class SessionClient(WebRTCCCTVClient):
     ) -> PeerSession:
         before = self._sessions.get(peer_id)
         if before is not None:
-            bridge.background(before.end("there is a newer one", tell=False))
+            # Without a `bye`, by which the server and the other side would take the newer one for over.
+            before.begin_end("there is a newer one", tell=False)
         session = PeerSession(
             peer_id,
             self._current_ice_servers,
@@ -59,19 +61,27 @@ class SessionClient(WebRTCCCTVClient):
             await session.end(reason)
 
     def _disconnected(self) -> None:
-        for session in self._sessions.values():
+        for session in list(self._sessions.values()):
             self._lose(session, "the connection to the server was lost")
 
     def _lose(self, session: PeerSession, reason: str) -> None:
-        """Nobody can pass messages to the other side any more; what it has sent by then may do."""
+        """No one can pass messages to the other side any more; what it has sent by then may do."""
+        session.detach()
         if not session.described:
-            bridge.background(session.end(reason, tell=False))
+            session.begin_end(reason, tell=False)
 
     async def _leaving(self) -> None:
         await self._end_sessions("it left the room")
 
     async def _end(self) -> None:
         await self._end_sessions("it went away")
+
+    def _rename(self, session: PeerSession, peer_id: str) -> None:
+        """The other side of a session that has not begun yet is this client."""
+        if self._sessions.get(session.peer_id) is session:
+            del self._sessions[session.peer_id]
+            session.peer_id = peer_id
+            self._sessions[peer_id] = session
 
     def _take(self, message: Negotiation) -> None:
         session = self._sessions.get(message.sender)
@@ -80,8 +90,10 @@ class SessionClient(WebRTCCCTVClient):
 
     def _on_bye(self, bye: messages.RelayedBye) -> None:
         session = self._sessions.get(bye.sender)
-        if session is not None:
-            bridge.background(session.end(f"the other side said bye: {bye.reason!r}", tell=False))
+        # Where it says that this side has closed a session, that was one before: to a session that has not
+        # begun yet, nobody can say so.
+        if session is not None and (session.described or bye.reason != CLOSED):
+            session.begin_end(farewell(bye.reason), tell=False)
 
     def _session_ended(self, session: PeerSession) -> None:
         if self._sessions.get(session.peer_id) is session:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Self, TypedDict, TypeVar
+from typing import Any, Final, Self, TypeAlias, TypedDict, TypeVar
 
 import msgspec
 from twisted.logger import Logger
@@ -17,7 +16,7 @@ from cctvsignal.messages import CameraMeta, ClientMessage, DeviceType, IceServer
 
 from . import bridge
 from .bridge import Result
-from .connection import CLOSE_NORMAL, Connection, open_connection
+from .connection import CLOSE_NORMAL, CLOSES_OF_STRANGERS, Connection, open_connection
 from .errors import (
     CameraNotFound,
     ClientError,
@@ -25,33 +24,22 @@ from .errors import (
     InvalidOption,
     MessageTooLong,
     RequestRefused,
-    RequestTimeout,
+    Unauthorized,
+    blames_token,
+    patience,
     refusal,
 )
-from .events import Emitter
-from .retry import CLOSE_REPLACED, STABLE_SECONDS, STAYS_AWAY_AFTER, Backoff
+from .events import Disconnected, Emitter
+from .questions import Questions
+from .retry import STABLE_SECONDS, STAYS_AWAY_AFTER, Backoff
 
 DEFAULT_SERVER: Final = "ws://localhost:8080"
-ANSWER_SECONDS: Final = 10.0
 RECONNECT: Final = Backoff()
-CLOSES_LIKE: Final = {"unauthorized": 4401, "forbidden": 4403, "cameraIdInUse": CLOSE_REPLACED}
-"""Why a client is not let back into its room, and the close code that would say the same."""
 
 M = TypeVar("M", bound=ServerMessage)
+Token: TypeAlias = str | Callable[[], str | Awaitable[str | None] | None]
+"""A token, or what gives one for each new connection."""
 log = Logger()
-
-
-@dataclass(frozen=True)
-class Disconnected:
-    """The event `disconnected`: the server's close code, if it gave one, and what the client does now.
-
-    Where it did not let the client back into its room, `reason` is what it said, and `code` the close code
-    that would say the same, if there is one (`CLOSES_LIKE`).
-    """
-
-    code: int | None
-    will_reconnect: bool
-    reason: str = ""
 
 
 class ClientOptions(TypedDict, total=False):
@@ -60,7 +48,7 @@ class ClientOptions(TypedDict, total=False):
     room: str
     ice_servers: Sequence[IceServer] | None
     meta: CameraMeta | None
-    token: str | None
+    token: Token | None
     ca_file: str | Path | None
     reconnect: Backoff | None
 
@@ -69,10 +57,11 @@ class WebRTCCCTVClient(Emitter):
     """A client in one room of a server.
 
     `server` is a ws:// or wss:// URL. `ice_servers` are RTCIceServers; None means those that the server
-    names, in `welcome` or later in `iceServers`. `meta` is what others see of this client (at most 2 KiB as
-    JSON). `token` proves who this is, if the server wants that; `ca_file` has the certificates (PEM) to
-    trust instead of the system's, TURN servers included; `reconnect` says how long to wait before coming
-    back, None not to.
+    names, in `welcome` or later in `iceServers`. `meta` is what others see of this client (at most 2
+    KiB as JSON). `token` proves who this is, if the server wants that: a text, or a function (plain or
+    `async`) that is asked for one before each connection; `authenticate` gives another one later.
+    `ca_file` has the certificates (PEM) to trust instead of the system's, TURN servers included;
+    `reconnect` says how long to wait before coming back, None not to.
 
     Methods that give a `Result` can be awaited in asyncio and in Twisted coroutines, or used as a Deferred.
     Events (`on`, `once`, `off`) have the names of the messages of docs/protocol.md and carry the message:
@@ -90,7 +79,7 @@ class WebRTCCCTVClient(Emitter):
         room: str = messages.DEFAULT_ROOM,
         ice_servers: Sequence[IceServer] | None = None,
         meta: CameraMeta | None = None,
-        token: str | None = None,
+        token: Token | None = None,
         ca_file: str | Path | None = None,
         reconnect: Backoff | None = RECONNECT,
     ) -> None:
@@ -111,9 +100,11 @@ class WebRTCCCTVClient(Emitter):
         self._connecting: Result[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._wants_room = True
+        self._needs_token = False
+        """Whether it stays away because the server does not take its token (any more)."""
         self._refused: RequestRefused | None = None
         """Why the client hangs up, where that is because the server did not let it back into its room."""
-        self._answers: dict[str, asyncio.Future[ServerMessage]] = {}
+        self._questions = Questions(server)
         self._handlers: Mapping[type, Callable[[Any], None]] = {
             messages.Welcome: self._on_welcome,
             messages.IceServers: self._on_ice_servers,
@@ -130,6 +121,18 @@ class WebRTCCCTVClient(Emitter):
         if self._connecting is None or self._connecting.called:
             self._connecting = bridge.start(self._connect())
         return self._connecting
+
+    def authenticate(self, token: str) -> Result[None]:
+        """Prove anew who this client is, before its token expires; all later connections use the new one.
+
+        A client that stays away because the server did not take its token (close code 4401) comes back at
+        once, or when the server is there again.
+
+        Raises `RequestRefused` when the server refuses the token (`unauthorized`; `forbidden` where it is
+        for something else than the one before, and this client is in a room) or `Unauthorized` where that
+        happens in coming back: the token before stays. `ConnectionFailed` when the connection is lost.
+        """
+        return bridge.start(self._authenticate(token))
 
     def close(self) -> Result[None]:
         """Leave properly and stay away."""
@@ -193,18 +196,7 @@ class WebRTCCCTVClient(Emitter):
 
     async def _ask(self, message: ClientMessage, kind: type[M]) -> M:
         """Send a message and wait for the answer to it; raises its refusal."""
-        # Cameras see the request ids of viewers, and must not take them for their own.
-        request_id = message.request_id = uuid.uuid4().hex
-        if isinstance(message, messages.AcknowledgedMessage):
-            message.ack = True  # Success has no other answer.
-        answer = self._answers[request_id] = asyncio.get_running_loop().create_future()
-        try:
-            self.send(message)
-            answered = await asyncio.wait_for(answer, ANSWER_SECONDS)
-        except TimeoutError:
-            raise RequestTimeout(f"{self.server} did not answer within {ANSWER_SECONDS:.0f} s.") from None
-        finally:
-            del self._answers[request_id]
+        answered = await self._questions.ask(message, self.send)
         if isinstance(answered, messages.Error):
             raise refusal(answered)
         if isinstance(answered, messages.CameraNotFound):
@@ -234,11 +226,37 @@ class WebRTCCCTVClient(Emitter):
         except BaseException:
             connection.sendClose(CLOSE_NORMAL)
             raise
-        self._keeper = bridge.background(self._keep(connection))
+        self._needs_token = False
+        self._keeper = bridge.background(self._keep(connection.gone))
+
+    async def _authenticate(self, token: str) -> None:
+        before, self._token = self._token, token
+        try:
+            if self.connected:
+                await self._ask(messages.Auth(token=token), messages.Authenticated)
+            elif self._needs_token:
+                await self._come_back()
+        except ClientError as error:
+            # Another one may have been given meanwhile.
+            if blames_token(error) and self._token is token:
+                self._token = before
+            raise
+
+    async def _come_back(self) -> None:
+        try:
+            await self.connect()
+        except ConnectionFailed as error:
+            if isinstance(error, Unauthorized) or self._reconnect is None:
+                raise
+            self._needs_token = False
+            gone = asyncio.get_running_loop().create_future()
+            gone.set_result(error.close_code)
+            self._keeper = bridge.background(self._keep(gone))
 
     async def _close(self) -> None:
         if self._connecting is not None:
             self._connecting.cancel()
+        self._needs_token = False
         keeper, self._keeper = self._keeper, None
         if keeper is not None:
             keeper.cancel()
@@ -279,44 +297,59 @@ class WebRTCCCTVClient(Emitter):
         await self._ask(messages.Leave(), messages.Left)
         self._wants_room = False
 
-    async def _keep(self, connection: Connection) -> None:
+    async def _keep(self, gone: asyncio.Future[int | None]) -> None:
         """Come back whenever the connection is lost, until the server says to stay away."""
         loop = asyncio.get_running_loop()
         attempt = 0
-        while True:
-            since = loop.time()
-            code = await asyncio.shield(connection.gone)
-            if loop.time() - since >= STABLE_SECONDS:
-                attempt = 0
+        try:
             while True:
-                seconds = None if self._reconnect is None else self._reconnect.pause(code, attempt)
-                if seconds is None:
-                    self._stay_away(code)
-                    return
-                await asyncio.sleep(seconds)
-                attempt += 1
-                try:
-                    connection = await self._open()
-                    if self._wants_room:
-                        await self._join()
-                    break
-                except ClientError as error:
-                    log.info("not back at {server} yet: {error}", server=self.server, error=error)
-                    code = error.close_code if isinstance(error, ConnectionFailed) else None
-                    refused = error if isinstance(error, RequestRefused) else None
-                    if refused is not None:
-                        code = CLOSES_LIKE.get(refused.code)
-                    await self._hang_up(refused)
+                since = loop.time()
+                code = await asyncio.shield(gone)
+                if loop.time() - since >= STABLE_SECONDS:
+                    attempt = 0
+                error: Exception | None = None
+                while True:
+                    seconds = None if self._reconnect is None else self._reconnect.pause(code, attempt)
+                    if seconds is None:
+                        self._stay_away(code)
+                        return
+                    await asyncio.sleep(seconds + patience(error))
+                    attempt += 1
+                    try:
+                        connection = await self._open()
+                        if self._wants_room:
+                            await self._join()
+                        break
+                    except Exception as problem:
+                        error = problem
+                        code = await self._not_back(problem)
+                gone = connection.gone
+        except Exception:  # It must not be taken for one that comes back.
+            self._stay_away(None, "The client itself has failed: its log says why.")
+            raise
 
-    def _stay_away(self, code: int | None) -> None:
+    async def _not_back(self, error: Exception) -> int | None:
+        """An attempt to come back has failed; the close code that says the same, if there is one."""
+        if isinstance(error, ClientError):
+            log.info("not back at {server} yet: {error}", server=self.server, error=error)
+        else:
+            bridge.report(f"coming back to {self.server}", error)
+        await self._hang_up(error if isinstance(error, RequestRefused) else None)
+        return error.close_code if isinstance(error, ClientError) else None
+
+    def _stay_away(self, code: int | None, reason: str = "") -> None:
+        self._needs_token = self._needs_token or code in CLOSES_OF_STRANGERS
         # Where an established connection was lost, that has been told.
         if self._keeper is not None:
             self._keeper = None
-            self._emit("disconnected", Disconnected(code, will_reconnect=False))
+            self._emit("disconnected", Disconnected(code, will_reconnect=False, reason=reason))
 
     async def _open(self) -> Connection:
+        token = self._token() if callable(self._token) else self._token
+        if inspect.isawaitable(token):
+            token = await token
         connection = await open_connection(
-            self.server, self._receive, self._lost, token=self._token, ca_file=self._ca_file
+            self.server, self._receive, self._lost, token=token, ca_file=self._ca_file
         )
         self._socket = connection
         self._emit("connected")
@@ -327,13 +360,13 @@ class WebRTCCCTVClient(Emitter):
             self._socket = None
             reason = ""
             if self._refused is not None:
-                code, reason = CLOSES_LIKE.get(self._refused.code, code), str(self._refused)
+                code, reason = self._refused.close_code or code, str(self._refused)
                 self._refused = None
-            for answer in self._answers.values():
-                if not answer.done():
-                    text = f"The connection to {self.server} was lost (close code {code})."
-                    answer.set_exception(ConnectionFailed(text, code))
+            self._questions.give_up(
+                ConnectionFailed(f"The connection to {self.server} was lost (close code {code}).", code)
+            )
             if code in STAYS_AWAY_AFTER or self._reconnect is None:
+                self._needs_token = self._keeper is not None and code in CLOSES_OF_STRANGERS
                 self._keeper = None
             self._disconnected()
             self._emit("disconnected", Disconnected(code, self._keeper is not None, reason))
@@ -354,9 +387,12 @@ class WebRTCCCTVClient(Emitter):
             return  # A type of a later version: clients ignore what they do not know.
         handler = self._handlers.get(type(message))
         if handler is not None:
-            handler(message)
-        request_id = getattr(message, "request_id", None)
-        answer = self._answers.get(request_id) if request_id is not None else None
-        if answer is not None and not answer.done():
-            answer.set_result(message)
+            try:
+                handler(message)
+            except Exception as error:
+                # It would end the connection, and come again with the next one.
+                bridge.report(f"taking a message of type {message.__struct_config__.tag}", error)
+        is_answer = self._questions.settle(message)
+        if isinstance(message, messages.Error) and message.code == "peerNotFound" and not is_answer:
+            return  # Peers may go at any time: that what was on its way to them finds no one is no error.
         self._emit(str(message.__struct_config__.tag), message)

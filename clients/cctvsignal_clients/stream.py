@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import av
 from aiortc import RTCDataChannel
@@ -67,15 +68,18 @@ class Stream:
         """The present session with the camera; None while there is none."""
         self.lost = asyncio.Event()
         """Set while there is no session."""
+        self.loss: MediaFailed | None = None
+        """Why the last session is over; None until one was."""
         self.size = (0, 0)
         self._since = time.monotonic()
         self._frames = FrameFeed[av.VideoFrame]()
         self._pictures = FrameFeed[bytes]()
-        self._last_picture = self._since
+        self._attached = self._last_picture = self._since
         self._video = _feed(VIDEO_CLOCK)
         self._audio = _feed(AUDIO_CLOCK)
         self._has_audio = False
         self._tap: Tap | None = None
+        self._sound: Tap | None = None
         self._receiving: list[asyncio.Task[None]] = []
         self._over = False
 
@@ -121,7 +125,15 @@ class Stream:
         """How long nothing has come."""
         if self.as_jpeg:
             return time.monotonic() - self._last_picture
-        return 0.0 if self._tap is None else time.monotonic() - self._tap.last_packet
+        last = max((each.last_packet for each in (self._tap, self._sound) if each), default=float("-inf"))
+        return time.monotonic() - last
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything has come in the present session."""
+        if self.as_jpeg:
+            return self._last_picture > self._attached
+        return any(each is not None and each.codec for each in (self._tap, self._sound))
 
     def channels(self) -> tuple[ChannelHandlers, ChannelHandlers]:
         """The data channels for a new session: those to open, and those to take."""
@@ -132,7 +144,8 @@ class Stream:
         """Take the tracks of this session from now on."""
         self.session = session
         self.lost.clear()
-        session.connection.on("track", self._on_track)
+        self._attached = self._last_picture = time.monotonic()
+        session.connection.on("track", bridge.listener(self._on_track))
 
     def detach(self) -> None:
         """The session is over."""
@@ -140,7 +153,9 @@ class Stream:
         for task in self._receiving:
             task.cancel()
         self._receiving.clear()
-        self.session = self._tap = None
+        if self.session is not None and self.session.loss is not None:
+            self.loss = self.session.loss
+        self.session = self._tap = self._sound = None
         self.lost.set()
 
     def end(self) -> None:
@@ -164,9 +179,24 @@ class Stream:
                 self._video.meter.add(len(jpeg), self._last_picture)
                 self._pictures.put(jpeg)
 
-        self._last_picture = time.monotonic()
-        channel.on("message", hear)
-        self._receiving.append(bridge.background(self._decode(self._pictures.read(keep=1))))
+        channel.on("message", bridge.listener(hear))
+        jpegs = self._pictures.read(keep=1)
+        self._run(lambda: self._decode(jpegs))
+
+    def _run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Receive, as long as the session lasts: one that cannot be received must not last."""
+        session = self.session
+
+        async def receive() -> None:
+            try:
+                await work()
+            except Exception:
+                if session is not None:
+                    session.begin_end("the viewer failed to take what came")
+                raise
+
+        what = f"receiving from camera {self.camera_id!r}"
+        self._receiving.append(bridge.background(receive(), what))
 
     async def _decode(self, jpegs: FrameReader[bytes]) -> None:
         decoder = pictures.JpegDecoder()
@@ -186,11 +216,12 @@ class Stream:
         receiver = next(each for each in receivers if each.track is track)
         if track.kind == "video":
             self._tap = tap(receiver, self._video, self._since, lambda: self._frames.readers > 0)
-            self._receiving.append(bridge.background(self._receive(track, self._tap)))
+            source = self._tap
+            self._run(lambda: self._receive(track, source))
         else:
             self._has_audio = True
             # Nobody listens to decoded sound yet.
-            tap(receiver, self._audio, self._since, lambda: False)
+            self._sound = tap(receiver, self._audio, self._since, lambda: False)
 
     async def _receive(self, track: MediaStreamTrack, source: Tap) -> None:
         try:

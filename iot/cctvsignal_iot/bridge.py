@@ -6,6 +6,8 @@ import asyncio
 from typing import Final
 
 from cctvsignal_clients import ClientError, ConnectionFailed, InvalidOption
+from cctvsignal_clients.commands import token_option
+from cctvsignal_clients.errors import patience
 from cctvsignal_clients.reporting import Reporter
 from cctvsignal_clients.retry import REPLACED_SECONDS, STAYS_AWAY_AFTER, Backoff
 from cctvsignal_clients.signaling import ClientOptions
@@ -25,11 +27,14 @@ class Bridge:
     def __init__(self, config: BridgeConfig, reporter: Reporter) -> None:
         self._config = config
         self._reporter = reporter
-        options = ClientOptions(token=config.token, ca_file=config.ca_file)
+        options = ClientOptions(ca_file=config.ca_file)
         if config.room is not None:
             options["room"] = config.room
         server = {} if config.server is None else {"server": config.server}
-        self.cameras = [DeviceCamera(device, **server, **options) for device in config.device]
+        self.cameras = []
+        for device in config.device:
+            options["token"] = token_option(config.token, config.token_file)
+            self.cameras.append(DeviceCamera(device, **server, **options))
 
     async def run(self) -> None:
         """Until it is cancelled. Raises `InvalidOption`, or `OSError` if it cannot listen."""
@@ -61,7 +66,7 @@ class Bridge:
                 raise
             except ClientError as error:
                 away = not isinstance(error, ConnectionFailed) or error.close_code in STAYS_AWAY_AFTER
-                seconds = REPLACED_SECONDS if away else Backoff().seconds(attempt)
+                seconds = (REPLACED_SECONDS if away else Backoff().seconds(attempt)) + patience(error)
                 attempt += 1
                 text = f"{name} is not in the room, trying again in {seconds:.0f} s: {error}"
                 self._reporter.say("refused", text, camera=name, error=str(error))

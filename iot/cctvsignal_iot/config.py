@@ -75,6 +75,8 @@ class BridgeConfig(msgspec.Struct, forbid_unknown_fields=True, rename="kebab", k
     server: str | None = None
     room: str | None = None
     token: str | None = None
+    token_file: str | None = None
+    """A file that has the token, which something writes anew before it expires."""
     ca_file: str | None = None
     listen: str | None = None
     """[HOST:]PORT for /health, /metrics and the heartbeats of devices."""

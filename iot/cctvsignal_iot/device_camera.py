@@ -7,7 +7,7 @@ from typing import Final, Unpack
 
 from aiortc import RTCDataChannel
 from cctvsignal_clients import CameraClient, ClientError, EncoderSettings, bridge
-from cctvsignal_clients.commands import watch_connection
+from cctvsignal_clients.commands import following, watch_connection
 from cctvsignal_clients.control import LABEL as CONTROL
 from cctvsignal_clients.control import Control, ControlPanel, State, Value
 from cctvsignal_clients.pictures import LABEL as JPEG
@@ -41,6 +41,7 @@ class DeviceCamera:
         self.panel = ControlPanel(self._apply)
         accepts = {} if config.send == "video" else {JPEG: self._take_pictures_channel}
         options["meta"] = self._meta()
+        self._token = options.get("token")
         self.client = CameraClient(
             server,
             camera_id=config.id,
@@ -58,7 +59,7 @@ class DeviceCamera:
 
     async def run(self, reporter: Reporter) -> None:
         """Be a camera until cancelled. Raises `ClientError` when the server lets it in no more."""
-        refused = watch_connection(self.client, reporter)
+        refused = watch_connection(self.client, reporter, self._token)
         self._state_changed()
         telling = bridge.background(self._tell())
         try:
@@ -66,7 +67,8 @@ class DeviceCamera:
             await self.client.register()
             text = f"Camera {self.config.id} is in room {self.client.room}."
             reporter.say("registered", text, camera=self.config.id, room=self.client.room)
-            await refused
+            async with following(self._token, self.client):
+                await refused
         finally:
             telling.cancel()
             await self.client.close()
@@ -97,7 +99,7 @@ class DeviceCamera:
 
     def _take_pictures_channel(self, channel: RTCDataChannel) -> None:
         sender = PictureSender(channel)
-        channel.on("close", lambda: self.source.discard(sender))
+        channel.on("close", bridge.listener(lambda: self.source.discard(sender)))
         self.source.add(sender)
 
     def _meta(self) -> dict[str, object]:

@@ -19,7 +19,7 @@ from cctvsignal_clients import (
     bridge,
     open_source,
 )
-from cctvsignal_clients.errors import refusal
+from cctvsignal_clients.errors import patience, refusal
 from cctvsignal_clients.retry import Backoff
 from cctvsignal_clients.sources import locate
 from cctvsignal_clients.sources.pattern import COUNTER_BITS, HEIGHT, WIDTH, draw, read_counter
@@ -159,7 +159,16 @@ def test_each_refusal_has_its_type() -> None:
     assert type(refusal(Error("cameraBusy", "full"))) is CameraBusy
     other = refusal(Error("notJoined", "not yet"))
     assert type(other) is RequestRefused
-    assert (other.code, str(other)) == ("notJoined", "not yet")
+    assert (other.code, str(other), other.retry_after) == ("notJoined", "not yet", None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"), [(None, 0.0), (2.5, 2.5), (-1.0, 0.0), (1e300, 3600.0), (float("inf"), 3600.0)]
+)
+def test_a_refusal_says_when_to_come_again(asked: float | None, expected: float) -> None:
+    error = refusal(Error("rateLimited", "too fast", retry_after=asked))
+    assert error.retry_after == asked
+    assert patience(error) == expected
 
 
 def test_listeners_are_called_once_always_or_no_longer() -> None:

@@ -374,6 +374,23 @@ async def test_who_finds_its_room_full_comes_back_until_it_is_not(monkeypatch: p
     assert len(door.lines) == 3
 
 
+@deadline()
+async def test_who_is_told_to_wait_before_it_joins_waits_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    door = Door(Joined("default"), Error("rateLimited", "Too fast.", retry_after=700.0), Joined("default"))
+    at(door, monkeypatch)
+    pauses: list[float] = []
+    sleep = asyncio.sleep
+
+    async def note(seconds: float) -> None:
+        pauses.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", note)
+    await bridge.start(_lost_twice(door))
+    assert 700.0 in pauses
+    assert len(door.lines) == 3
+
+
 async def _servers_of_sessions(viewer: ViewerClient, door: Door) -> list[Any]:
     """What each of two sessions began with, one right after joining and one after a renewal."""
     begun: list[Any] = []

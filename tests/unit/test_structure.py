@@ -104,7 +104,9 @@ PURE_LIBRARIES = {"msgspec"} | set(sys.stdlib_module_names) - {
 }
 CLIENT_RULES = {"retry", "rates", "h264", "sdp", "sdp_sections", "timeline"}
 """Modules of the Python clients without any I/O."""
-CLIENT_SIGNALING = {"connection", "signaling", "sessions", "camera", "viewer", "commands", "cli"}
+CLIENT_SIGNALING = {
+    *("connection", "questions", "signaling", "tokens", "sessions", "camera", "viewer", "commands", "cli"),
+}
 CLIENT_MEDIA = {
     *(
         "queues",
@@ -121,6 +123,7 @@ CLIENT_MEDIA = {
         "ice",
         "negotiation",
         "aiortc_compat",
+        "diagnosis",
         "peer",
         "stream",
     ),
