@@ -22,12 +22,12 @@ from tests.esp32 import (
     POLL_SECONDS,
     bridged,
     config,
-    counter_of,
     simulated,
     until_counter,
     until_state,
     until_true,
 )
+from tests.jpegs import counter_of
 from tests.live import deadline
 from tests.media import MEDIA_SECONDS, counters
 from tests.processes import Server

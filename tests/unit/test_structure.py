@@ -88,7 +88,7 @@ PURE_LIBRARIES = {"msgspec"} | set(sys.stdlib_module_names) - {
     "threading",
     "time",
 }
-CLIENT_RULES = {"retry", "rates", "h264", "sdp"}
+CLIENT_RULES = {"retry", "rates", "h264", "sdp", "jpeg", "mjpeg"}
 """Modules of the Python clients without any I/O."""
 CLIENT_SIGNALING = {"connection", "signaling", "sessions", "camera", "viewer", "commands", "cli"}
 CLIENT_MEDIA = {
@@ -109,7 +109,7 @@ CLIENT_MEDIA = {
     ),
     *(f"sources/{path.stem}" for path in (CLIENTS / "sources").glob("*.py")),
 }
-IOT_RULES = {"jpeg", "mjpeg", "states", "simulator/faults", "simulator/firmware", "simulator/http"}
+IOT_RULES = {"states", "simulator/faults", "simulator/firmware", "simulator/http"}
 IOT_RULES |= {"simulator/sensor"}
 """Modules of the bridge and the simulator without any I/O."""
 MAX_LINES = 400
@@ -164,7 +164,10 @@ def test_only_the_options_read_the_environment() -> None:
 
 @pytest.mark.parametrize("name", sorted(CLIENT_RULES))
 def test_the_rules_of_the_clients_do_no_io(name: str) -> None:
-    assert {module.partition(".")[0] for module in imports(CLIENTS / f"{name}.py")} <= PURE_LIBRARIES
+    found = set(imports(CLIENTS / f"{name}.py"))
+    own = {module[1:] for module in found if module.startswith(".")}
+    assert own <= CLIENT_RULES
+    assert {module.partition(".")[0] for module in found} - {""} <= PURE_LIBRARIES
 
 
 @pytest.mark.parametrize("name", sorted(CLIENT_MEDIA))
