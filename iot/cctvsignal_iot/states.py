@@ -28,13 +28,12 @@ SENTENCES: Final = {
     DeviceState.STREAMING: "Pictures are coming.",
     DeviceState.BUSY: "Another client holds the device's only stream; close it, or watch single pictures.",
     DeviceState.RECONNECTING: (
-        "The device has not noticed yet that its last connection to the bridge is over; it usually does"
-        " within 10 seconds."
+        "The device still holds its last connection to the bridge. It usually lets go within 10 seconds;"
+        " if not, reset it."
     ),
     DeviceState.STALLED: "The device sends no picture: is its Wi-Fi weak, or does it hang?",
     DeviceState.DAMAGED_PICTURES: (
-        "All pictures that the device sends are damaged: choose a lower picture size, or a higher quality"
-        " number."
+        "The device sends only damaged pictures: choose a lower picture size, or a higher quality number."
     ),
     DeviceState.DOWN: "The device cannot be reached: is it powered, and is its address right?",
     DeviceState.UNAUTHORIZED: "The device refuses the user name, password or secret that the bridge has.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from typing import Final
@@ -16,6 +17,8 @@ BUSY_SECONDS: Final = 2.0
 """If a device says nothing at all for so long, something holds its stream."""
 BUSY_GIVE_UP_SECONDS: Final = 60.0
 """A place in a queue that a device has forgotten is worth nothing."""
+OWN_SECONDS: Final = 60.0
+"""A device whose sends fail (within 5 s) has closed a stream that the bridge hung up so long ago."""
 SILENT_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 0.5
 MULTIPART: Final = "multipart/"
@@ -44,7 +47,7 @@ class StreamFinder:
         self._wanted = wanted
         self._take = take
         self._explain = explain
-        self._hung_up = float("-inf")
+        self._hung_up = -math.inf
 
     def hung_up(self) -> None:
         """The bridge has closed a stream. The device may not notice until its sends fail."""
@@ -61,13 +64,15 @@ class StreamFinder:
             try:
                 stream = await self._open_at(place)
             except (Missing, NobodyListens) as error:
+                if isinstance(error, NobodyListens):
+                    self._hung_up = -math.inf  # It holds nothing: it has been restarted.
                 problem = error
                 continue
             if stream is None:
                 return None
             kind = stream.content_type
             if kind.startswith(MULTIPART) or (len(candidates) == 1 and kind in UNTYPED):
-                self._hung_up = float("-inf")
+                self._hung_up = -math.inf
                 return stream, place
             stream.close()
             problem = Missing(f"{place.stream} is {kind or 'of no type'}, not {MULTIPART}x-mixed-replace")
@@ -97,7 +102,7 @@ class StreamFinder:
     async def _poll(self, place: Place, opening: asyncio.Future[Stream]) -> None:
         """Single pictures, while something holds the stream."""
         if place.capture is None:
-            self._say_who_holds_it()
+            self._say_who_holds_it(is_alive=False)
             await asyncio.wait((opening,), timeout=SILENT_SECONDS)
             return
         fetching = asyncio.ensure_future(self._http.get(place.capture))
@@ -106,11 +111,13 @@ class StreamFinder:
             fetching.cancel()
             return
         self._take(fetching.result())
-        self._say_who_holds_it()
+        self._say_who_holds_it(is_alive=True)
         await asyncio.wait((opening,), timeout=POLL_SECONDS)
 
-    def _say_who_holds_it(self) -> None:
-        if time.monotonic() - self._hung_up < BUSY_GIVE_UP_SECONDS:
+    def _say_who_holds_it(self, *, is_alive: bool) -> None:
+        # A device that answers otherwise notices by then that the bridge has gone.
+        since = time.monotonic() - self._hung_up
+        if since < (OWN_SECONDS if is_alive else math.inf):
             reason = NoAnswer("it still holds the bridge's last connection")
             self._explain(DeviceState.RECONNECTING, reason)
         else:
