@@ -78,6 +78,82 @@ def shouting(pictures: Iterable[bytes]) -> bytes:
     )
 
 
+def without_colon(pictures: Iterable[bytes]) -> bytes:
+    """With a line that is not a header in each part."""
+    return stock(pictures).replace(b"X-Timestamp: 1.000002", b"Timestamp 1.000002")
+
+
+def other_boundary(pictures: Iterable[bytes]) -> bytes:
+    """With another boundary than in the header."""
+    return stock(pictures).replace(DELIMITER, b"--myboundary")
+
+
+def without_dashes(pictures: Iterable[bytes]) -> bytes:
+    """With the boundary as it is in the header."""
+    return stock(pictures).replace(DELIMITER, BOUNDARY.encode())
+
+
+def no_first_boundary(pictures: Iterable[bytes]) -> bytes:
+    """The headers of the first part at once."""
+    return stock(pictures).removeprefix(b"\r\n" + DELIMITER + b"\r\n")
+
+
+def no_boundaries(pictures: Iterable[bytes]) -> bytes:
+    """One picture after the other."""
+    return b"".join(pictures)
+
+
+def closed_each_time(pictures: Iterable[bytes]) -> bytes:
+    """As if each part was the last one."""
+    return easytarget(pictures).replace(DELIMITER, DELIMITER + b"--\r\n" + DELIMITER)
+
+
+def no_blank_line(pictures: Iterable[bytes]) -> bytes:
+    """The picture right after the last header."""
+    return stock(pictures).replace(b"\r\n\r\n\xff\xd8", b"\r\n\xff\xd8")
+
+
+def too_long(pictures: Iterable[bytes]) -> bytes:
+    """With the length of a far larger picture."""
+    return re.sub(rb"(Length: )\d+", rb"\g<1>1900000", stock(pictures))
+
+
+def too_short(pictures: Iterable[bytes]) -> bytes:
+    """With a length of two bytes."""
+    return re.sub(rb"(Length: )\d+", rb"\g<1>2", stock(pictures))
+
+
+def image_jpg(pictures: Iterable[bytes]) -> bytes:
+    """With a type that does not exist."""
+    return stock(pictures).replace(b"image/jpeg", b"image/jpg")
+
+
+def octets(pictures: Iterable[bytes]) -> bytes:
+    """With a type that says nothing."""
+    return stock(pictures).replace(b"image/jpeg", b"application/octet-stream")
+
+
+def no_type(pictures: Iterable[bytes]) -> bytes:
+    """Nothing but a boundary and an empty line."""
+    return b"".join(b"\n%s\n\n%s" % (DELIMITER, each) for each in pictures)
+
+
+def prologue(pictures: Iterable[bytes]) -> bytes:
+    """With some lines before the first boundary."""
+    return b"This is a camera\r\n--\r\nof ours: hello\r\n" * 20 + stock(pictures)
+
+
+def junk_and_no_break(pictures: Iterable[bytes]) -> bytes:
+    """With remains of an older picture, and the next boundary right after them."""
+    return stock([each + b"\x12" * 99 + each[-40:] for each in pictures]).replace(
+        b"\r\n" + DELIMITER, DELIMITER
+    )
+
+
+QUIRKY_FORMS = [
+    *(without_colon, other_boundary, without_dashes, no_first_boundary, no_boundaries, closed_each_time),
+    *(no_blank_line, too_long, too_short, image_jpg, octets, no_type, prologue, junk_and_no_break),
+]
 FORMS = [stock, easytarget, esphome, without_length, shouting]
 pictures = st.lists(st.binary(max_size=300), max_size=6).map(
     lambda scans: [jpeg(number, scan) for number, scan in enumerate(scans)]
@@ -113,7 +189,11 @@ def test_pictures_come_out_byte_by_byte(
     assert fed(MjpegParser(BOUNDARY), body, range(len(body))) == sent
 
 
-@given(st.lists(st.binary(max_size=200), min_size=1, max_size=6), st.sampled_from(FORMS), st.data())
+@given(
+    st.lists(st.binary(max_size=200), min_size=1, max_size=6),
+    st.sampled_from([*FORMS, *QUIRKY_FORMS]),
+    st.data(),
+)
 def test_nothing_that_is_no_whole_jpeg_is_ever_sent_on(
     scans: list[bytes], form: Callable[[Iterable[bytes]], bytes], data: st.DataObject
 ) -> None:
@@ -245,6 +325,19 @@ def test_the_size_of_a_jpeg() -> None:
     assert clean(jpeg(1, b"\xff\x12\xff", (800, 600)))[1] == (800, 600)
 
 
+def test_a_jpeg_may_have_several_scans_with_tables_between_them() -> None:
+    *head, scan = segments(jpeg(1, b"scan"))
+    tables = b"\xff\xc4\x00\x05\x00\xff\xd9"  # What looks like a marker is in a segment.
+    whole = b"".join(head).replace(b"\xff\xc0", b"\xff\xc2") + scan[:-2] + tables + scan
+    assert clean(whole) == (whole, (320, 240))
+    for cut in range(len(whole) - 1):
+        with pytest.raises(NotJpeg):
+            clean(whole[:cut])
+    # After coded data, what does not belong there is the trace of a cut.
+    with pytest.raises(NotJpeg):
+        clean(whole.replace(tables, tables + b"\x12"))
+
+
 def test_restart_markers_and_fill_bytes_are_part_of_a_jpeg() -> None:
     whole = jpeg(1, b"scan").replace(b"scan", b"sc\xff\xd0an\xff").replace(b"\xff\xdb", b"\xff\xff\xff\xdb")
     assert clean(whole) == (whole.replace(b"\xff\xff\xff\xdb", b"\xff\xdb"), (320, 240))
@@ -312,84 +405,6 @@ def test_a_decoder_does_not_show_half_a_picture_that_ends_like_a_whole_one() -> 
         assert decoder.decode(whole[:cut] + EOI) is None
     # Some cameras leave out the very last bits, and nobody sees it.
     assert decoder.decode(whole[:-4] + EOI) is not None
-
-
-def without_colon(pictures: Iterable[bytes]) -> bytes:
-    """With a line that is not a header in each part."""
-    return stock(pictures).replace(b"X-Timestamp: 1.000002", b"Timestamp 1.000002")
-
-
-def other_boundary(pictures: Iterable[bytes]) -> bytes:
-    """With another boundary than in the header."""
-    return stock(pictures).replace(DELIMITER, b"--myboundary")
-
-
-def without_dashes(pictures: Iterable[bytes]) -> bytes:
-    """With the boundary as it is in the header."""
-    return stock(pictures).replace(DELIMITER, BOUNDARY.encode())
-
-
-def no_first_boundary(pictures: Iterable[bytes]) -> bytes:
-    """The headers of the first part at once."""
-    return stock(pictures).removeprefix(b"\r\n" + DELIMITER + b"\r\n")
-
-
-def no_boundaries(pictures: Iterable[bytes]) -> bytes:
-    """One picture after the other."""
-    return b"".join(pictures)
-
-
-def closed_each_time(pictures: Iterable[bytes]) -> bytes:
-    """As if each part was the last one."""
-    return easytarget(pictures).replace(DELIMITER, DELIMITER + b"--\r\n" + DELIMITER)
-
-
-def no_blank_line(pictures: Iterable[bytes]) -> bytes:
-    """The picture right after the last header."""
-    return stock(pictures).replace(b"\r\n\r\n\xff\xd8", b"\r\n\xff\xd8")
-
-
-def too_long(pictures: Iterable[bytes]) -> bytes:
-    """With the length of a far larger picture."""
-    return re.sub(rb"(Length: )\d+", rb"\g<1>1900000", stock(pictures))
-
-
-def too_short(pictures: Iterable[bytes]) -> bytes:
-    """With a length of two bytes."""
-    return re.sub(rb"(Length: )\d+", rb"\g<1>2", stock(pictures))
-
-
-def image_jpg(pictures: Iterable[bytes]) -> bytes:
-    """With a type that does not exist."""
-    return stock(pictures).replace(b"image/jpeg", b"image/jpg")
-
-
-def octets(pictures: Iterable[bytes]) -> bytes:
-    """With a type that says nothing."""
-    return stock(pictures).replace(b"image/jpeg", b"application/octet-stream")
-
-
-def no_type(pictures: Iterable[bytes]) -> bytes:
-    """Nothing but a boundary and an empty line."""
-    return b"".join(b"\n%s\n\n%s" % (DELIMITER, each) for each in pictures)
-
-
-def prologue(pictures: Iterable[bytes]) -> bytes:
-    """With some lines before the first boundary."""
-    return b"This is a camera\r\n--\r\nof ours: hello\r\n" * 20 + stock(pictures)
-
-
-def junk_and_no_break(pictures: Iterable[bytes]) -> bytes:
-    """With remains of an older picture, and the next boundary right after them."""
-    return stock([each + b"\x12" * 99 + each[-40:] for each in pictures]).replace(
-        b"\r\n" + DELIMITER, DELIMITER
-    )
-
-
-QUIRKY_FORMS = [
-    *(without_colon, other_boundary, without_dashes, no_first_boundary, no_boundaries, closed_each_time),
-    *(no_blank_line, too_long, too_short, image_jpg, octets, no_type, prologue, junk_and_no_break),
-]
 
 
 @pytest.mark.parametrize("form", QUIRKY_FORMS, ids=lambda form: form.__name__)
