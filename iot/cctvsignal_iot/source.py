@@ -59,10 +59,8 @@ class DeviceSource(Source):
         self._latest: bytes | None = None
         self._newest: bytes | None = None
         """To be decoded."""
-        self._last_part = float("-inf")
-        """When the device last sent a picture, whole or damaged."""
-        self._last_good = float("-inf")
-        """When it last sent one that can be shown."""
+        self._last_whole = self._last_damaged = self._last_good = float("-inf")
+        """When there was a picture that is whole in form, one that is damaged, one that can be decoded."""
         self._away_since: float | None = None
         self._wanted = asyncio.Event()
         self._finder = StreamFinder(config, self.http, self.tally, self._wanted, self._take, self._explain)
@@ -196,8 +194,7 @@ class DeviceSource(Source):
             for jpeg in parser.feed(data):
                 self._take_from_stream(jpeg, parser.size)
             if parser.counts.damaged > damaged:
-                self.tally.damaged += parser.counts.damaged - damaged
-                self._last_part = time.monotonic()
+                self._was_damaged(parser.counts.damaged - damaged)
 
         try:
             stream.read(take)
@@ -211,10 +208,10 @@ class DeviceSource(Source):
         begun = time.monotonic()
         while self._wanted.is_set():
             now = time.monotonic()
-            silent = now - max(begun, self._last_part)
+            silent = now - max(begun, self._last_whole, self._last_damaged)
             if silent >= STALL_SECONDS:
                 raise NoAnswer("no picture came any more")
-            if now - max(begun, self._last_good) >= STALL_SECONDS:
+            if self._all_damaged and now - max(begun, self._last_good) >= STALL_SECONDS:
                 self._explain(DeviceState.DAMAGED_PICTURES, BadStream("none of its pictures is whole"))
             await asyncio.wait((stream.ended,), timeout=min(0.5, STALL_SECONDS - silent))
             if stream.ended.done():
@@ -247,17 +244,17 @@ class DeviceSource(Source):
         try:
             self._take_picture(*clean(jpeg))
         except NotJpeg:
-            self.tally.damaged += 1
+            self._was_damaged()
 
     def _take_from_stream(self, jpeg: bytes, size: tuple[int, int]) -> None:
         self._away_since = None
-        self._last_part = time.monotonic()
         self._take_picture(jpeg, size)
         if self.state is not DeviceState.DAMAGED_PICTURES:
             self._become(DeviceState.STREAMING)
 
     def _take_picture(self, jpeg: bytes, size: tuple[int, int]) -> None:
         self.tally.pictures += 1
+        self._last_whole = time.monotonic()
         if not self.frames.readers:
             self._was_good()  # Else, its decoder knows better.
         self._latest = jpeg
@@ -286,7 +283,16 @@ class DeviceSource(Source):
                 self._was_good()
                 self.show(frame)
             else:
-                self.tally.damaged += 1
+                self._was_damaged()
+
+    @property
+    def _all_damaged(self) -> bool:
+        """Whether there was no good picture after the last damaged one."""
+        return self._last_damaged > self._last_good
+
+    def _was_damaged(self, many: int = 1) -> None:
+        self.tally.damaged += many
+        self._last_damaged = time.monotonic()
 
     def _was_good(self) -> None:
         self._last_good = time.monotonic()
@@ -297,7 +303,7 @@ class DeviceSource(Source):
         """Say what is the matter, in place of pictures."""
         while True:
             await asyncio.sleep(PLACEHOLDER_SECONDS)
-            silent = time.monotonic() - self._last_good
+            silent = time.monotonic() - (self._last_good if self._all_damaged else self._last_whole)
             if silent < SILENT_SECONDS or not self._is_watched:
                 continue
             size = self.size if all(self.size) else (640, 480)
