@@ -19,9 +19,9 @@ from typing import Any, Final
 
 from av import VideoFrame
 from cctvsignal_clients import Stream, ViewerClient
+from cctvsignal_clients.mjpeg import MjpegParser
 from cctvsignal_clients.pictures import JpegDecoder
 from cctvsignal_clients.sources.pattern import read_counter
-from cctvsignal_iot.mjpeg import MjpegParser
 from cctvsignal_iot.simulator import SimulatedDevice
 from cctvsignal_iot.simulator.firmware import VARIANTS
 from cctvsignal_iot.simulator.picture import Lens

@@ -9,7 +9,6 @@ from typing import Any
 
 from cctvsignal_clients import Stream, bridge
 from cctvsignal_clients.bridge import Result
-from cctvsignal_clients.pictures import JpegDecoder
 from cctvsignal_clients.reporting import Reporter
 from cctvsignal_clients.sources.pattern import read_counter
 from cctvsignal_iot.config import DeviceConfig
@@ -77,13 +76,6 @@ async def until_counter(stream: Stream, wanted: Callable[[int], bool]) -> int:
         if wanted(found := read_counter(frame)):
             return found
     raise AssertionError("the stream has ended")
-
-
-def counter_of(jpeg: bytes) -> int:
-    """The number in a picture of the simulator."""
-    frame = JpegDecoder().decode(jpeg)
-    assert frame is not None
-    return read_counter(frame)
 
 
 async def until_true(wanted: Callable[[], bool]) -> None:

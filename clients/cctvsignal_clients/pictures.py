@@ -17,6 +17,7 @@ from aiortc import RTCDataChannel
 
 from . import bridge
 from .conversion import Converter
+from .jpeg import EOI, SOI
 from .packets import VIDEO_CLOCK
 
 LABEL: Final = "jpeg"
@@ -24,7 +25,8 @@ WHOLE_BYTES: Final = 60_000
 """Longer pictures go in pieces: a message may have 64 KiB unless more is agreed (RFC 8841, 6.1)."""
 PIECE_BYTES: Final = 10_000
 MOST_PIECES: Final = 128
-_SOI: Final = b"\xff\xd8"
+PADDING_BYTES: Final = 256
+"""Some cameras leave out the last bits of the coded data: so much stands for two blocks of 16×16 pixels."""
 _LAST: Final = 0x80
 _HEAD: Final = struct.Struct(">BI")
 
@@ -51,7 +53,7 @@ class Joiner:
     def take(self, message: bytes) -> bytes | None:
         """The picture that this message completes, if it does."""
         # The first of 127 pieces would have to have 3.6 GB for the two to be mistaken for each other.
-        if message.startswith(_SOI):
+        if message.startswith(SOI):
             self._pieces.clear()
             return message
         if len(message) < _HEAD.size:
@@ -69,7 +71,7 @@ class Joiner:
             return None
         picture = b"".join(self._pieces)
         self._pieces.clear()
-        return picture if picture.startswith(_SOI) else None
+        return picture if picture.startswith(SOI) else None
 
 
 class JpegDecoder:
@@ -77,9 +79,17 @@ class JpegDecoder:
 
     def __init__(self) -> None:
         self._context = av.CodecContext.create("mjpeg", "r")
+        # FFmpeg would show the upper part of a picture, and for the rest, what was in the buffer before.
+        self._context.options = {"err_detect": "explode"}
 
     def decode(self, jpeg: bytes) -> av.VideoFrame | None:
-        """The picture, or None if it is damaged."""
+        """The picture, or None if it is damaged. Its last few blocks may be missing."""
+        frame = self._decode(jpeg)
+        if frame is None and jpeg.endswith(EOI):
+            frame = self._decode(jpeg.removesuffix(EOI) + bytes(PADDING_BYTES) + EOI)
+        return frame
+
+    def _decode(self, jpeg: bytes) -> av.VideoFrame | None:
         packet: Any = av.Packet(jpeg)
         try:
             frames = self._context.decode(packet)

@@ -23,6 +23,7 @@ from twisted.internet.error import ConnectError, ConnectingCancelledError, Conne
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Protocol
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from twisted.web.client import URI, Agent, HTTPConnectionPool, ResponseFailed
 from twisted.web.iweb import IAgentEndpointFactory, IResponse
@@ -33,7 +34,11 @@ from .config import DeviceConfig
 CONNECT_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 5.0
 MOST_BODY_BYTES: Final = 2 * 1024 * 1024
-_BOUNDARY: Final = re.compile(r'boundary="?([^";]+)"?', re.IGNORECASE)
+MOST_HEAD_BYTES: Final = 16 * 1024
+"""Of an answer: its status line and its headers."""
+_BOUNDARY: Final = re.compile(r'boundary[ \t]*=[ \t]*(?:"([^"]*)"|([^;]+))', re.IGNORECASE)
+_END_OF_HEAD: Final = re.compile(rb"\r?\n\r?\n")
+_NO_ONE: Final[Callable[[], None]] = lambda: None  # noqa: E731
 
 
 class DeviceError(Exception):
@@ -73,7 +78,12 @@ class Stream:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.content_type = (_header(response, b"content-type") or "").partition(";")[0].strip().lower()
         boundary = _BOUNDARY.search(_header(response, b"content-type") or "")
-        self.boundary = boundary[1].strip() if boundary else None
+        self.boundary = (boundary[1] or boundary[2] or "").strip() if boundary else None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the device has not ended it."""
+        return not self.ended.done() or self.ended.exception() is not None
 
     def read(self, on_data: Callable[[bytes], None]) -> None:
         """Hand on all that comes; what `on_data` raises becomes that of `ended`."""
@@ -92,10 +102,9 @@ class DeviceHTTP:
     """Requests to the device that `config` describes."""
 
     def __init__(self, config: DeviceConfig) -> None:
-        reactor = bridge.the_reactor()
-        self._endpoints = _OnlyThisDevice(reactor, config)
-        pool = HTTPConnectionPool(reactor, persistent=False)
-        self._client = HTTPClient(Agent.usingEndpointFactory(reactor, self._endpoints, pool))
+        self._config = config
+        self._told: str | None = None
+        self._pool = HTTPConnectionPool(bridge.the_reactor(), persistent=False)
         self._auth = None if config.username is None else (config.username, config.password)
         self._headers: dict[bytes | str, bytes | str] = (
             {} if config.secret is None else {"X-Camera-Secret": config.secret}
@@ -103,15 +112,14 @@ class DeviceHTTP:
 
     def moved(self, address: str) -> None:
         """The device has told, and proved, that this is its address from now on."""
-        self._endpoints.told = address
+        self._told = address
 
-    async def open(self, url: str, on_connect: Callable[[], None] = lambda: None) -> Stream:
+    async def open(self, url: str, on_connect: Callable[[], None] = _NO_ONE) -> Stream:
         """Ask for something that has no end; `on_connect` is called when there is a TCP connection.
 
         Raises a kind of `DeviceError`. Waits for an answer until it is cancelled.
         """
-        self._endpoints.on_connect = on_connect
-        return Stream(await self._request(url, None))
+        return Stream(await self._request(url, None, on_connect))
 
     async def get(self, url: str, params: Mapping[str, str] | None = None) -> bytes:
         """A whole answer of up to 2 MiB, within `ANSWER_SECONDS`. Raises a kind of `DeviceError`."""
@@ -144,9 +152,14 @@ class DeviceHTTP:
             stream.close()
         return bytes(body)
 
-    async def _request(self, url: str, params: Mapping[str, str] | None) -> IResponse:
+    async def _request(
+        self, url: str, params: Mapping[str, str] | None, on_connect: Callable[[], None] = _NO_ONE
+    ) -> IResponse:
         loop = asyncio.get_running_loop()
-        asked: Deferred[Any] = self._client.get(
+        reactor = bridge.the_reactor()
+        endpoints = _OnlyThisDevice(reactor, self._config, self._told, on_connect)
+        client = HTTPClient(Agent.usingEndpointFactory(reactor, endpoints, self._pool))
+        asked: Deferred[Any] = client.get(
             url,
             params=dict(params or {}),
             headers=self._headers,
@@ -155,7 +168,7 @@ class DeviceHTTP:
         )
         try:
             response: IResponse = await asked.asFuture(loop)
-        except RefusedAddress:
+        except DeviceError:
             raise
         except Refused:
             raise NobodyListens(f"nothing listens on port {urlsplit(url).port or 80}") from None
@@ -163,7 +176,7 @@ class DeviceHTTP:
             raise Unreachable(f"there is no connection: {error}") from None
         except (ResponseFailed, ConnectionLost, ConnectingCancelledError) as error:
             for failure in getattr(error, "reasons", []):
-                if isinstance(failure, Failure) and isinstance(failure.value, RefusedAddress):
+                if isinstance(failure, Failure) and isinstance(failure.value, DeviceError):
                     raise failure.value from None
             raise Unreachable("the connection was lost before there was an answer") from None
         except OSError as error:
@@ -178,21 +191,25 @@ class DeviceHTTP:
 
 @implementer(IAgentEndpointFactory)
 class _OnlyThisDevice:
-    def __init__(self, reactor: Any, config: DeviceConfig) -> None:
+    """For one request: `told` is the address that the device has proved to have."""
+
+    def __init__(
+        self, reactor: Any, config: DeviceConfig, told: str | None, on_connect: Callable[[], None]
+    ) -> None:
         self._reactor = reactor
         self._host = (urlsplit(config.url).hostname or "").lower()
         self._address = config.address
-        self.told: str | None = None
-        self.on_connect: Callable[[], None] = lambda: None
+        self._told = told
+        self._on_connect = on_connect
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         """For the agent."""
         host = uri.host.decode("ascii", "replace").strip("[]").lower()
         if uri.scheme != b"http" or host != self._host:
             raise RefusedAddress(f"the device redirects to {host}, which is not the device")
-        if self.told is not None:
-            return _CheckedEndpoint(self._reactor, self.told, uri.port, None, self.on_connect)
-        return _CheckedEndpoint(self._reactor, host, uri.port, self._address, self.on_connect)
+        if self._told is not None:
+            return _CheckedEndpoint(self._reactor, self._told, uri.port, None, self._on_connect)
+        return _CheckedEndpoint(self._reactor, host, uri.port, self._address, self._on_connect)
 
 
 @implementer(IStreamClientEndpoint)
@@ -220,9 +237,10 @@ class _CheckedEndpoint:
         self._check(address)
         kind = TCP6ClientEndpoint if ":" in address else TCP4ClientEndpoint
         endpoint: IStreamClientEndpoint = kind(self._reactor, address, self._port, timeout=CONNECT_SECONDS)
-        protocol: IProtocol = await endpoint.connect(factory).asFuture(loop)
+        wrapper = await endpoint.connect(_HeadReaders(factory)).asFuture(loop)
+        assert isinstance(wrapper, _HeadReader)
         self._on_connect()
-        return protocol
+        return wrapper.wrappedProtocol
 
     def _check(self, address: str) -> None:
         ip = ipaddress.ip_address(address.partition("%")[0])
@@ -232,6 +250,51 @@ class _CheckedEndpoint:
         elif address != self._host and not ip.is_private:
             # A literal address was written down by the owner; a name belongs to whoever runs its DNS.
             raise RefusedAddress(f"{self._host} resolves to {address}, which is not on a private network")
+
+
+class _HeadReader(ProtocolWrapper):
+    """Bounds the head of an answer, and leaves out of it the lines that are not headers.
+
+    Twisted would drop the connection for one of those; browsers do not.
+    """
+
+    def __init__(self, factory: Any, wrapped: IProtocol) -> None:
+        super().__init__(factory, wrapped)
+        self._head: bytearray | None = bytearray()
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._head is None:
+            super().dataReceived(data)
+            return
+        self._head += data
+        end = _END_OF_HEAD.search(self._head, 0, MOST_HEAD_BYTES)
+        if end is not None:
+            head, rest, self._head = self._head[: end.start()], self._head[end.end() :], None
+            super().dataReceived(only_headers(bytes(head)) + bytes(rest))
+        elif len(self._head) >= MOST_HEAD_BYTES:
+            self.abortConnection()
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionError())) -> None:  # noqa: B008
+        if self._head is not None and len(self._head) >= MOST_HEAD_BYTES:
+            reason = Failure(Missing(f"the headers of its answer are over {MOST_HEAD_BYTES} bytes"))
+        super().connectionLost(reason)
+
+
+class _HeadReaders(WrappingFactory):
+    protocol = _HeadReader
+    noisy = False
+
+
+def only_headers(head: bytes) -> bytes:
+    """The head of an answer without the lines that are not headers, and with the empty line after it."""
+    status, *lines = re.split(rb"\r?\n", head)
+    kept, goes_on = [status], False
+    for line in lines:
+        if not line.startswith((b" ", b"\t")):
+            goes_on = line.find(b":") > 0
+        if goes_on:
+            kept.append(line)
+    return b"\r\n".join([*kept, b"", b""])
 
 
 class _BodyReader(Protocol):

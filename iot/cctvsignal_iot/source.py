@@ -7,61 +7,32 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from cctvsignal_clients import Source, bridge
+from cctvsignal_clients.jpeg import NotJpeg, clean
+from cctvsignal_clients.mjpeg import BadStream, MjpegParser
 from cctvsignal_clients.pictures import JpegDecoder, PictureSender, encode_jpeg
 from cctvsignal_clients.sources.drawing import no_signal
 from twisted.logger import Logger
 
 from .config import DeviceConfig
 from .firmware import Place, places, variant_of
-from .http import (
-    Denied,
-    DeviceError,
-    DeviceHTTP,
-    Missing,
-    NoAnswer,
-    NobodyListens,
-    RefusedAddress,
-    Stream,
-    Unreachable,
-)
-from .jpeg import NotJpeg, size_of
-from .mjpeg import BadStream, Counts, MjpegParser
-from .states import DeviceState, pause
+from .http import Denied, DeviceError, DeviceHTTP, Missing, NoAnswer, RefusedAddress, Stream, Unreachable
+from .states import DeviceState, Tally, pause
+from .stream_finder import StreamFinder
 
 STALL_SECONDS: Final = 5.0
 """So long a device may send no picture."""
-BUSY_SECONDS: Final = 2.0
-"""So long a device may say nothing at all before somebody else is taken to hold its stream."""
-BUSY_GIVE_UP_SECONDS: Final = 60.0
-"""A place in a queue that a device has forgotten is worth nothing."""
-POLL_SECONDS: Final = 0.5
 PLACEHOLDER_SECONDS: Final = 1.0
 SILENT_SECONDS: Final = 3.0
 """So long without a picture, and viewers are told why."""
 LINGER_SECONDS: Final = 5.0
 """Whoever looks away for a moment does not cost the device a new connection."""
 LIKELY_RATE: Final = 15.0
-MULTIPART: Final = "multipart/x-mixed-replace"
 
 log = Logger()
-
-
-@dataclass
-class Tally:
-    """What happened so far, for metrics."""
-
-    pictures: int = 0
-    damaged: int = 0
-    bytes: int = 0
-    connections: int = 0
-    dropped: int = 0
-    """Pictures that were whole, and older than the next one by the time they could be decoded."""
-    states: dict[DeviceState, int] = field(default_factory=dict)
 
 
 class DeviceSource(Source):
@@ -88,9 +59,11 @@ class DeviceSource(Source):
         self._latest: bytes | None = None
         self._newest: bytes | None = None
         """To be decoded."""
-        self._last_picture = float("-inf")
+        self._last_whole = self._last_damaged = self._last_good = float("-inf")
+        """When there was a picture that is whole in form, one that is damaged, one that can be decoded."""
         self._away_since: float | None = None
         self._wanted = asyncio.Event()
+        self._finder = StreamFinder(config, self.http, self.tally, self._wanted, self._take, self._explain)
         self._unwanted: asyncio.TimerHandle | None = None
         self._fresh = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -214,91 +187,46 @@ class DeviceSource(Source):
         if stream is None:
             return
         parser = MjpegParser(stream.boundary)
-        counted = Counts()
 
         def take(data: bytes) -> None:
-            nonlocal counted
             self.tally.bytes += len(data)
+            damaged = parser.counts.damaged
             for jpeg in parser.feed(data):
                 self._take_from_stream(jpeg, parser.size)
-            self.tally.damaged += parser.counts.damaged - counted.damaged
-            counted = Counts(**vars(parser.counts))
+            if parser.counts.damaged > damaged:
+                self._was_damaged(parser.counts.damaged - damaged)
 
         try:
             stream.read(take)
             await self._until_over(stream)
         finally:
+            if stream.is_open:
+                self._finder.hung_up()
             stream.close()
 
     async def _until_over(self, stream: Stream) -> None:
         begun = time.monotonic()
         while self._wanted.is_set():
-            silent = time.monotonic() - max(begun, self._last_picture)
+            now = time.monotonic()
+            silent = now - max(begun, self._last_whole, self._last_damaged)
             if silent >= STALL_SECONDS:
                 raise NoAnswer("no picture came any more")
+            if self._all_damaged and now - max(begun, self._last_good) >= STALL_SECONDS:
+                self._explain(DeviceState.DAMAGED_PICTURES, BadStream("none of its pictures is whole"))
             await asyncio.wait((stream.ended,), timeout=min(0.5, STALL_SECONDS - silent))
             if stream.ended.done():
                 stream.ended.result()
                 raise Unreachable("the device ended its stream")
 
     async def _open(self) -> Stream | None:
-        """The stream, at the first place that has one; None when nobody wants it any more."""
-        config, problem = self.config, DeviceError()
-        known = self.place
-        for place in (known,) if known else places(config.url, config.variant, config.stream_port):
-            try:
-                stream = await self._open_at(place)
-            except (Missing, NobodyListens) as error:
-                problem = error
-                continue
-            if stream is None:
-                return None
-            if stream.content_type != MULTIPART:
-                stream.close()
-                problem = Missing(
-                    f"{place.stream} is {stream.content_type or 'of no kind'}, no {MULTIPART}"
-                )
-                continue
-            if known is None:
-                await self._found(place)
-            return stream
-        raise problem
-
-    async def _open_at(self, place: Place) -> Stream | None:
-        connected = asyncio.Event()
-        self.tally.connections += 1
-        opening = asyncio.ensure_future(self.http.open(place.stream, connected.set))
-        try:
-            done, _ = await asyncio.wait((opening,), timeout=BUSY_SECONDS)
-            if not done and not connected.is_set():
-                await asyncio.wait((opening,))  # It has a deadline of its own.
-            give_up = time.monotonic() + BUSY_GIVE_UP_SECONDS
-            while not opening.done():
-                # The place in its queue is kept: the moment that the other client goes, this one is next.
-                if not self._wanted.is_set():
-                    return None
-                if time.monotonic() >= give_up:
-                    raise NoAnswer("another client has held the stream for long")
-                await self._poll(place, opening)
-            return opening.result()
-        finally:
-            if not opening.done():
-                opening.cancel()
-
-    async def _poll(self, place: Place, opening: asyncio.Future[Stream]) -> None:
-        """Single pictures, while another client holds the stream."""
-        if place.capture is None:
-            self._explain(DeviceState.BUSY, NoAnswer("it took the connection and says nothing"))
-            await asyncio.wait((opening,), timeout=STALL_SECONDS)
-            return
-        fetching = asyncio.ensure_future(self.http.get(place.capture))
-        await asyncio.wait((opening, fetching), return_when=asyncio.FIRST_COMPLETED)
-        if not fetching.done():
-            fetching.cancel()
-            return
-        self._take(fetching.result())
-        self._explain(DeviceState.BUSY, NoAnswer("another client holds the stream"))
-        await asyncio.wait((opening,), timeout=POLL_SECONDS)
+        """The stream, and where it is; None when nobody wants it any more."""
+        found = await self._finder.open(self.place)
+        if found is None:
+            return None
+        stream, place = found
+        if place is not self.place:
+            await self._found(place)
+        return stream
 
     async def _found(self, place: Place) -> None:
         self.place = place
@@ -312,22 +240,23 @@ class DeviceSource(Source):
 
     def _take(self, jpeg: bytes) -> None:
         """A picture that came singly."""
-        try:
-            size = size_of(jpeg)
-        except NotJpeg:
-            self.tally.damaged += 1
-            return
         self.tally.bytes += len(jpeg)
-        self._take_picture(jpeg, size)
+        try:
+            self._take_picture(*clean(jpeg))
+        except NotJpeg:
+            self._was_damaged()
 
     def _take_from_stream(self, jpeg: bytes, size: tuple[int, int]) -> None:
         self._away_since = None
-        self._become(DeviceState.STREAMING)
         self._take_picture(jpeg, size)
+        if self.state is not DeviceState.DAMAGED_PICTURES:
+            self._become(DeviceState.STREAMING)
 
     def _take_picture(self, jpeg: bytes, size: tuple[int, int]) -> None:
         self.tally.pictures += 1
-        self._last_picture = time.monotonic()
+        self._last_whole = time.monotonic()
+        if not self.frames.readers:
+            self._was_good()  # Else, its decoder knows better.
         self._latest = jpeg
         for sender in self._senders:
             sender.send(jpeg)
@@ -351,15 +280,30 @@ class DeviceSource(Source):
                 continue
             frame = await asyncio.to_thread(decoder.decode, jpeg)
             if frame is not None:
+                self._was_good()
                 self.show(frame)
             else:
-                self.tally.damaged += 1
+                self._was_damaged()
+
+    @property
+    def _all_damaged(self) -> bool:
+        """Whether there was no good picture after the last damaged one."""
+        return self._last_damaged > self._last_good
+
+    def _was_damaged(self, many: int = 1) -> None:
+        self.tally.damaged += many
+        self._last_damaged = time.monotonic()
+
+    def _was_good(self) -> None:
+        self._last_good = time.monotonic()
+        if self.state is DeviceState.DAMAGED_PICTURES:
+            self._become(DeviceState.STREAMING)
 
     async def _hold(self) -> None:
         """Say what is the matter, in place of pictures."""
         while True:
             await asyncio.sleep(PLACEHOLDER_SECONDS)
-            silent = time.monotonic() - self._last_picture
+            silent = time.monotonic() - (self._last_good if self._all_damaged else self._last_whole)
             if silent < SILENT_SECONDS or not self._is_watched:
                 continue
             size = self.size if all(self.size) else (640, 480)

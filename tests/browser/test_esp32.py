@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import socket
@@ -9,12 +10,15 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from playwright.sync_api import Locator, Page, expect
+from cctvsignal_clients.jpeg import clean
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.accessibility import expect_accessible
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import expect_moving_picture, tile, video_of, watched
+from tests.jpegs import QUIRKS, photograph
 from tests.processes import Server, command, script
 from tests.simulators import simulators
 
@@ -108,6 +112,36 @@ def test_jpegs_of_a_device_count_up_and_are_used_as_video_is(
         recorded.value.save_as(tmp_path / "recording")
         assert (tmp_path / "recording").stat().st_size > 10_000
         assert "pictures=jpeg" in page.url
+
+
+BITMAP = """async text => {
+    const bytes = Uint8Array.from(atob(text), byte => byte.charCodeAt(0));
+    const { width, height } = await createImageBitmap(new Blob([bytes], { type: "image/jpeg" }));
+    return [width, height];
+}"""
+"""As the client makes a picture of a JPEG that came over a data channel."""
+
+
+def test_chromium_shows_every_jpeg_that_the_bridge_has_cleaned(browser: Browser) -> None:
+    page = browser.new_page()
+    try:
+        for name, quirk in QUIRKS.items():
+            cleaned, size = clean(quirk(photograph(77)))
+            shown = page.evaluate(BITMAP, base64.b64encode(cleaned).decode())
+            assert tuple(shown) == size, name
+    finally:
+        page.close()
+
+
+def test_jpegs_with_stray_bytes_count_up(open_page: OpenPage, shared_server: Server) -> None:
+    room = next(ROOMS)
+    options = ("--port=0", "--stream-port=0", "--fault=strayBytes:600@0")
+    with command(script("cctvsignal-esp32-sim"), *options) as device:
+        started = json.loads(device.wait_for_line('"started"').string)
+        ports = [urlsplit(started[name]).port or 0 for name in ("url", "stream")]
+        with esp32(shared_server, room, ports[0], ports[1]):
+            page = open_page(f"/?room={room}&pictures=jpeg", viewport=DESKTOP)
+            expect_counting(page, watched(page, "porch"))
 
 
 def test_a_device_that_has_only_jpegs_needs_no_special_address(

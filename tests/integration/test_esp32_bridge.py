@@ -22,12 +22,12 @@ from tests.esp32 import (
     POLL_SECONDS,
     bridged,
     config,
-    counter_of,
     simulated,
     until_counter,
     until_state,
     until_true,
 )
+from tests.jpegs import counter_of
 from tests.live import deadline
 from tests.media import MEDIA_SECONDS, counters
 from tests.processes import Server
@@ -160,6 +160,7 @@ async def test_who_asks_for_video_of_a_camera_that_has_only_jpegs_is_told(shared
         ("missingEoi", 1.0, None),
         ("garbage", 1.0, None),
         ("wrongLength", 1.0, None),
+        ("strayBytes", 1.0, None),
         ("reset", None, DeviceState.DOWN),
         ("stall", 6.5, DeviceState.STALLED),
         pytest.param("trickle", 6.5, DeviceState.STALLED, marks=pytest.mark.long),
@@ -204,7 +205,7 @@ async def test_after_a_fault_there_are_pictures_again_and_nobody_else_notices(
         if fault in ("truncated", "missingEoi", "garbage"):
             assert camera.source.tally.damaged >= 3
             assert camera.source.tally.connections == 1
-        if fault == "wrongLength":
+        if fault in ("wrongLength", "strayBytes"):
             assert camera.source.tally.damaged == 0
 
 

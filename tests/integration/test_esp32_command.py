@@ -18,7 +18,8 @@ import pytest
 from cctvsignal_clients import ViewerClient
 from twisted.internet.threads import deferToThread
 
-from tests.esp32 import counter_of, until_true
+from tests.esp32 import until_true
+from tests.jpegs import counter_of
 from tests.live import deadline
 from tests.media import MEDIA_SECONDS, counters
 from tests.processes import Process, Server, command

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pytest
+from cctvsignal_clients.jpeg import SOI, clean
 from cctvsignal_clients.pictures import JpegDecoder
 from cctvsignal_clients.sources.pattern import read_counter
-from cctvsignal_iot.jpeg import SOI, size_of
 from cctvsignal_iot.simulator.firmware import VARIANTS
 
 from tests.processes import Process, command
@@ -106,7 +106,7 @@ def test_the_stream_is_the_stock_firmwares_to_the_byte(shared: Device) -> None:
         match = PART.fullmatch(part)
         assert match is not None
         assert int(match[1]) == len(jpeg)
-        assert size_of(jpeg) == (320, 240)
+        assert clean(jpeg)[1] == (320, 240)
         frame = JpegDecoder().decode(jpeg)
         assert frame is not None
         numbers.append(read_counter(frame))
@@ -137,7 +137,7 @@ def test_a_single_picture(shared: Device) -> None:
     assert b"Content-Disposition: inline; filename=capture.jpg\r\n" in head
     assert b"Access-Control-Allow-Origin: *\r\n" in head
     assert re.search(rb"X-Timestamp: \d+\.\d{6}\r\n", head)
-    assert size_of(jpeg) == (320, 240)
+    assert clean(jpeg)[1] == (320, 240)
     assert shared.get("/bmp")[1].startswith(b"BM")
 
 
@@ -174,7 +174,7 @@ def test_settings_are_changed_as_the_firmware_does(shared: Device, query: str, s
 def test_the_numbers_of_framesize_changed_once(options: tuple[str, ...], vga: int) -> None:
     with simulator(*options) as device:
         device.get(f"/control?var=framesize&val={vga}")
-        assert size_of(device.get("/capture")[1]) == (640, 480)
+        assert clean(device.get("/capture")[1])[1] == (640, 480)
 
 
 def test_other_paths_and_methods(shared: Device) -> None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterable
 
 import pytest
-from cctvsignal_iot.jpeg import NotJpeg, Walk, size_of
-from cctvsignal_iot.mjpeg import (
+from cctvsignal_clients.jpeg import MOST_STRAY_BYTES, NotJpeg, clean
+from cctvsignal_clients.mjpeg import (
     MOST_HEADER_BYTES,
     MOST_PART_BYTES,
     BadStream,
     HeadersTooLong,
     MjpegParser,
     PartTooLong,
+    is_mjpeg,
 )
+from cctvsignal_clients.pictures import JpegDecoder
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.jpegs import EOI, QUIRKS, SOI, between, counter_of, photograph, segments
 
 BOUNDARY = "123456789000000000000987654321"
 DELIMITER = f"--{BOUNDARY}".encode()
@@ -73,6 +78,82 @@ def shouting(pictures: Iterable[bytes]) -> bytes:
     )
 
 
+def without_colon(pictures: Iterable[bytes]) -> bytes:
+    """With a line that is not a header in each part."""
+    return stock(pictures).replace(b"X-Timestamp: 1.000002", b"Timestamp 1.000002")
+
+
+def other_boundary(pictures: Iterable[bytes]) -> bytes:
+    """With another boundary than in the header."""
+    return stock(pictures).replace(DELIMITER, b"--myboundary")
+
+
+def without_dashes(pictures: Iterable[bytes]) -> bytes:
+    """With the boundary as it is in the header."""
+    return stock(pictures).replace(DELIMITER, BOUNDARY.encode())
+
+
+def no_first_boundary(pictures: Iterable[bytes]) -> bytes:
+    """The headers of the first part at once."""
+    return stock(pictures).removeprefix(b"\r\n" + DELIMITER + b"\r\n")
+
+
+def no_boundaries(pictures: Iterable[bytes]) -> bytes:
+    """One picture after the other."""
+    return b"".join(pictures)
+
+
+def closed_each_time(pictures: Iterable[bytes]) -> bytes:
+    """As if each part was the last one."""
+    return easytarget(pictures).replace(DELIMITER, DELIMITER + b"--\r\n" + DELIMITER)
+
+
+def no_blank_line(pictures: Iterable[bytes]) -> bytes:
+    """The picture right after the last header."""
+    return stock(pictures).replace(b"\r\n\r\n\xff\xd8", b"\r\n\xff\xd8")
+
+
+def too_long(pictures: Iterable[bytes]) -> bytes:
+    """With the length of a far larger picture."""
+    return re.sub(rb"(Length: )\d+", rb"\g<1>1900000", stock(pictures))
+
+
+def too_short(pictures: Iterable[bytes]) -> bytes:
+    """With a length of two bytes."""
+    return re.sub(rb"(Length: )\d+", rb"\g<1>2", stock(pictures))
+
+
+def image_jpg(pictures: Iterable[bytes]) -> bytes:
+    """With a type that does not exist."""
+    return stock(pictures).replace(b"image/jpeg", b"image/jpg")
+
+
+def octets(pictures: Iterable[bytes]) -> bytes:
+    """With a type that says nothing."""
+    return stock(pictures).replace(b"image/jpeg", b"application/octet-stream")
+
+
+def no_type(pictures: Iterable[bytes]) -> bytes:
+    """Nothing but a boundary and an empty line."""
+    return b"".join(b"\n%s\n\n%s" % (DELIMITER, each) for each in pictures)
+
+
+def prologue(pictures: Iterable[bytes]) -> bytes:
+    """With some lines before the first boundary."""
+    return b"This is a camera\r\n--\r\nof ours: hello\r\n" * 20 + stock(pictures)
+
+
+def junk_and_no_break(pictures: Iterable[bytes]) -> bytes:
+    """With remains of an older picture, and the next boundary right after them."""
+    return stock([each + b"\x12" * 99 + each[-40:] for each in pictures]).replace(
+        b"\r\n" + DELIMITER, DELIMITER
+    )
+
+
+QUIRKY_FORMS = [
+    *(without_colon, other_boundary, without_dashes, no_first_boundary, no_boundaries, closed_each_time),
+    *(no_blank_line, too_long, too_short, image_jpg, octets, no_type, prologue, junk_and_no_break),
+]
 FORMS = [stock, easytarget, esphome, without_length, shouting]
 pictures = st.lists(st.binary(max_size=300), max_size=6).map(
     lambda scans: [jpeg(number, scan) for number, scan in enumerate(scans)]
@@ -108,7 +189,11 @@ def test_pictures_come_out_byte_by_byte(
     assert fed(MjpegParser(BOUNDARY), body, range(len(body))) == sent
 
 
-@given(st.lists(st.binary(max_size=200), min_size=1, max_size=6), st.sampled_from(FORMS), st.data())
+@given(
+    st.lists(st.binary(max_size=200), min_size=1, max_size=6),
+    st.sampled_from([*FORMS, *QUIRKY_FORMS]),
+    st.data(),
+)
 def test_nothing_that_is_no_whole_jpeg_is_ever_sent_on(
     scans: list[bytes], form: Callable[[Iterable[bytes]], bytes], data: st.DataObject
 ) -> None:
@@ -123,11 +208,8 @@ def test_nothing_that_is_no_whole_jpeg_is_ever_sent_on(
     except BadStream:
         return
     for picture in found:
-        # Where a length is right, damage within the coded data is for decoders to find.
-        assert Walk().end(picture, 0, len(picture), announced=True) == len(picture)
+        assert clean(picture)[0] == picture  # Raises if it is not whole.
         assert DELIMITER not in picture
-        if form is without_length:
-            size_of(picture)  # Raises if it is not whole, or has something after it.
 
 
 @given(st.sampled_from(FORMS), st.sampled_from(["cut", "missing end", "garbage", "too short", "too long"]))
@@ -229,22 +311,166 @@ def test_what_is_between_parts_is_not_kept() -> None:
         b"\xff\xd8",
         b"\xff\xd8\xff\xd9",
         jpeg(1)[:-1],
-        jpeg(1) + b"\0",
-        b"\0" + jpeg(1),
         jpeg(1).replace(b"\xff\xdb\x00\x43", b"\xff\xdb\x00\x01"),
         jpeg(1).replace(b"\xff\xdb", b"\x00\xdb"),
         jpeg(1).replace(b"\xff\xdb", b"\xff\x01"),
     ],
 )
-def test_what_is_no_jpeg_has_no_size(bytes_: bytes) -> None:
+def test_what_is_not_a_jpeg_is_refused(bytes_: bytes) -> None:
     with pytest.raises(NotJpeg):
-        size_of(bytes_)
+        clean(bytes_)
 
 
 def test_the_size_of_a_jpeg() -> None:
-    assert size_of(jpeg(1, b"\xff\x12\xff", (800, 600))) == (800, 600)
+    assert clean(jpeg(1, b"\xff\x12\xff", (800, 600)))[1] == (800, 600)
+
+
+def test_a_jpeg_may_have_several_scans_with_tables_between_them() -> None:
+    *head, scan = segments(jpeg(1, b"scan"))
+    tables = b"\xff\xc4\x00\x05\x00\xff\xd9"  # What looks like a marker is in a segment.
+    whole = b"".join(head).replace(b"\xff\xc0", b"\xff\xc2") + scan[:-2] + tables + scan
+    assert clean(whole) == (whole, (320, 240))
+    for cut in range(len(whole) - 1):
+        with pytest.raises(NotJpeg):
+            clean(whole[:cut])
+    # After coded data, what does not belong there is the trace of a cut.
+    with pytest.raises(NotJpeg):
+        clean(whole.replace(tables, tables + b"\x12"))
 
 
 def test_restart_markers_and_fill_bytes_are_part_of_a_jpeg() -> None:
     whole = jpeg(1, b"scan").replace(b"scan", b"sc\xff\xd0an\xff").replace(b"\xff\xdb", b"\xff\xff\xff\xdb")
-    assert size_of(whole) == (320, 240)
+    assert clean(whole) == (whole.replace(b"\xff\xff\xff\xdb", b"\xff\xdb"), (320, 240))
+
+
+# --- what cameras put around and into their pictures
+
+
+@pytest.mark.parametrize("quirk", QUIRKS)
+def test_what_does_not_belong_to_a_jpeg_is_left_out(quirk: str) -> None:
+    sent = QUIRKS[quirk](photograph(77))
+    cleaned, size = clean(sent)
+    assert size == (640, 480)
+    assert counter_of(cleaned) == 77
+    # Nothing is left that could be left out, and all else is as it was.
+    assert clean(cleaned) == (cleaned, size)
+    assert set(segments(photograph(77))) - set(segments(cleaned)) <= {photograph(77)[:2], SCAN_OF_77}
+    assert cleaned.startswith(SOI + b"\xff")
+    assert cleaned.endswith(EOI)
+
+
+SCAN_OF_77 = list(segments(photograph(77)))[-1]
+
+
+@pytest.mark.parametrize("quirk", QUIRKS)
+def test_a_jpeg_with_quirks_that_is_cut_off_is_refused(quirk: str) -> None:
+    sent = QUIRKS[quirk](photograph(77))
+    scan = sent.index(SCAN_OF_77[: len(SCAN_OF_77) // 2])
+    for cut in [*range(0, scan, 7), *range(scan, scan + len(SCAN_OF_77) // 2, 997), scan]:
+        with pytest.raises(NotJpeg):
+            clean(sent[:cut])
+
+
+@pytest.mark.parametrize(
+    "rest", [jpeg(2)[2:], jpeg(2), b"\xff\xd8" + jpeg(2), b"\r\n--x\r\n\r\n" + jpeg(2)]
+)
+def test_a_jpeg_that_is_cut_off_does_not_go_on_with_another_one(rest: bytes) -> None:
+    whole = jpeg(1, bytes(100))
+    for cut in range(len(whole) - len(bytes(100)) - 11, len(whole) - 2):
+        with pytest.raises(NotJpeg):
+            clean(whole[:cut] + rest)
+
+
+def test_more_stray_bytes_than_a_camera_leaves_by_mistake_are_damage() -> None:
+    assert clean(bytes(MOST_STRAY_BYTES) + jpeg(1))[0] == jpeg(1)
+    with pytest.raises(NotJpeg, match="65536"):
+        clean(bytes(MOST_STRAY_BYTES + 1) + jpeg(1))
+
+
+@given(st.binary(max_size=400), st.binary(max_size=400), st.binary(max_size=40), st.integers(0, 5))
+def test_any_bytes_that_are_not_markers_may_be_around_a_jpeg(
+    before: bytes, after: bytes, between_: bytes, number: int
+) -> None:
+    # Not all segments: what looks like one of its own after coded data is a sign of damage.
+    harmless = before.replace(b"\xff", b"\xff\xff\0"), between_.replace(b"\xff", b"\xff\0")
+    sent = harmless[0] + between(jpeg(number, b"scan"), harmless[1]) + after
+    assert clean(sent)[0] == jpeg(number, b"scan")
+
+
+def test_a_decoder_does_not_show_half_a_picture_that_ends_like_a_whole_one() -> None:
+    decoder = JpegDecoder()
+    whole = photograph(77)
+    assert decoder.decode(whole) is not None
+    for cut in (len(whole) // 4, len(whole) // 2, len(whole) - 200):
+        assert decoder.decode(whole[:cut] + EOI) is None
+    # Some cameras leave out the very last bits, and nobody sees it.
+    assert decoder.decode(whole[:-4] + EOI) is not None
+
+
+@pytest.mark.parametrize("form", QUIRKY_FORMS, ids=lambda form: form.__name__)
+@pytest.mark.parametrize("boundary", [BOUNDARY, f"--{BOUNDARY}", None])
+@pytest.mark.parametrize("piece", [1, 2, 7, 100_000])
+def test_streams_that_bend_the_rules_are_read(
+    form: Callable[[Iterable[bytes]], bytes], boundary: str | None, piece: int
+) -> None:
+    if form is without_dashes and boundary is None:
+        return  # Nobody could know what it is.
+    sent = [jpeg(number, b"\r\n--\r\n" * number) for number in range(6)]
+    body, parser = form(sent), MjpegParser(boundary)
+    assert fed(parser, body, range(0, len(body), piece)) == sent
+    assert parser.counts.damaged == 0
+
+
+@pytest.mark.parametrize("form", [each for each in QUIRKY_FORMS if each is not no_boundaries])
+@pytest.mark.parametrize("cut", [3, 30, 95, 102, 113, 500])
+def test_a_picture_that_is_cut_off_is_left_out_of_a_stream_that_bends_the_rules(
+    form: Callable[[Iterable[bytes]], bytes], cut: int
+) -> None:
+    sent = [jpeg(number, random.Random(number).randbytes(900)) for number in range(6)]
+    parser = MjpegParser(BOUNDARY)
+    found = parser.feed(form([*sent[:2], sent[2][:cut], *sent[3:]]))
+    assert found == [*sent[:2], *sent[3:]]
+    assert parser.counts.damaged == 1
+
+
+@pytest.mark.parametrize("form", [stock, easytarget, esphome, other_boundary, no_type])
+@pytest.mark.parametrize("quirk", QUIRKS)
+def test_pictures_with_quirks_come_out_clean(form: Callable[[Iterable[bytes]], bytes], quirk: str) -> None:
+    sent = [photograph(number) for number in range(3)]
+    parser = MjpegParser(BOUNDARY)
+    found = fed(parser, body := form([QUIRKS[quirk](each) for each in sent]), range(0, len(body), 1460))
+    assert found == [clean(QUIRKS[quirk](each))[0] for each in sent]
+    assert [counter_of(each) for each in found] == [0, 1, 2]
+    assert parser.counts.damaged == 0
+
+
+def test_a_boundary_may_change_in_the_middle_of_a_stream() -> None:
+    body = stock([jpeg(1)]) + other_boundary([jpeg(2), jpeg(3)]) + stock([jpeg(4)])
+    assert MjpegParser(BOUNDARY).feed(body) == [jpeg(number) for number in (1, 2, 3, 4)]
+
+
+def test_an_empty_part_is_not_a_damaged_picture() -> None:
+    body = stock([jpeg(1)]) + b"\r\n" + DELIMITER + b"\r\n\r\n" + stock([jpeg(2)])
+    parser = MjpegParser(BOUNDARY)
+    assert parser.feed(body) == [jpeg(1), jpeg(2)]
+    assert parser.counts.damaged == 0
+
+
+@pytest.mark.parametrize(
+    ("begin", "is_one"),
+    [
+        (b"", None),
+        (b"\r\n", None),
+        (b"\r\n--frame\r\nContent-Type: image/jpeg\r\n", True),
+        (b"--frame", True),
+        (photograph(1)[:20], True),
+        (b"hello\r\nframe\r\ncontent-type:image/jpg\r\n", True),
+        (b"#EXTM3U\n#EXT-X-VERSION:3\n", None),
+        (b"#EXTM3U\n" + b"#EXTINF:4,\nsegment.ts\n" * 60, False),
+        (b"\0\0\0\x20ftypisom" + bytes(2000), False),
+        (b"\x47\x40\x11\x10" + bytes(2000), False),
+        (b"<html>" + b"\n" * 2000, False),
+    ],
+)
+def test_what_a_response_is_shows_in_its_first_bytes(begin: bytes, is_one: bool | None) -> None:
+    assert is_mjpeg(begin) is is_one

@@ -13,6 +13,7 @@ from ..encoder import AS_THE_SOURCE, EncoderSettings
 from ..errors import SourceError
 from .base import Source
 from .container import ContainerSource, Location
+from .http_mjpeg import HttpSource
 from .pattern import FRAMES_PER_SECOND, TestPattern
 
 __all__ = ["ContainerSource", "Location", "Source", "TestPattern", "open_source"]
@@ -31,7 +32,8 @@ def open_source(word: str, encoding: EncoderSettings = AS_THE_SOURCE) -> Source:
     if word == "test":
         return TestPattern(encoding.fps or FRAMES_PER_SECOND)
     location = locate(word, sys.platform, encoding.fps, encoding.size)
-    return ContainerSource(location, may_pass=encoding.as_it_is)
+    kind = HttpSource if location.url.lower().startswith(("http:", "https:")) else ContainerSource
+    return kind(location, may_pass=encoding.as_it_is)
 
 
 def locate(word: str, platform: str, fps: float | None, size: tuple[int, int] | None) -> Location:

@@ -68,12 +68,14 @@ class ContainerSource(Source):
         self._taken = threading.Event()
         self._needs_keyframe = True
         self._told = False
+        self._was_opened = False
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
         # Not the one of before: a thread that FFmpeg holds would go on when it is cleared.
         self._stopping = threading.Event()
         self._taken.set()
+        self._was_opened = False
         self._opened = loop.create_future()
         self._thread = threading.Thread(
             target=self._run,
@@ -149,14 +151,10 @@ class ContainerSource(Source):
 
     def _run(self, loop: asyncio.AbstractEventLoop, stopping: threading.Event) -> None:
         attempt = 0
-        opened_once = False
         while not stopping.is_set():
             begun = time.monotonic()
             try:
-                with self._open() as container:
-                    playing = _Playing(self, loop, container, stopping)
-                    opened_once = True
-                    playing.play()
+                self._play(loop, stopping)
                 if self._location.loops:
                     continue
                 problem = "ended"
@@ -165,7 +163,7 @@ class ContainerSource(Source):
                 if not isinstance(error, av.FFmpegError | OSError | SourceError):
                     log.failure("reading {source} failed", source=self._location.name)
                 problem = _problem(error)
-            if not opened_once:
+            if not self._was_opened:
                 _post(loop, self._cannot_open, problem)
                 return
             if time.monotonic() - begun >= STABLE_SECONDS:
@@ -181,12 +179,20 @@ class ContainerSource(Source):
             self._told = True
             log.info("source {source} is encoded anew: {why}", source=self._location.name, why=why)
 
-    def _open(self) -> Any:
+    def _play(self, loop: asyncio.AbstractEventLoop, stopping: threading.Event) -> None:
+        """Open it, and play it until it ends or is stopped."""
+        with self._open(self._location.format) as container:
+            playing = _Playing(self, loop, container, stopping)
+            if not stopping.is_set():
+                self._was_opened = True
+                playing.play()
+
+    def _open(self, format: str | None, **options: str) -> Any:
         location = self._location
         return av.open(
             location.url,
-            format=location.format,
-            options=dict(location.options),
+            format=format,
+            options={**location.options, **options},
             timeout=(OPEN_SECONDS, READ_SECONDS),
         )
 

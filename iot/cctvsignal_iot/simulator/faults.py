@@ -10,6 +10,7 @@ from typing import Final
 FRAME_FAULTS: Final = {
     "truncated": "the JPEG is cut in the middle; Content-Length says the size that is left",
     "missingEoi": "the JPEG lacks its end (FFD9)",
+    "strayBytes": "the JPEG begins twice, and the end of an older one follows it",
     "garbage": "random bytes in place of a JPEG",
     "wrongLength": "Content-Length is too small, then too large, in turns",
     "reset": "the connection is reset in the middle of a frame",
@@ -107,6 +108,8 @@ class FrameFaults:
             jpeg = jpeg[: len(jpeg) // 2]
         elif name == "missingEoi":
             jpeg = jpeg.removesuffix(b"\xff\xd9")
+        elif name == "strayBytes":
+            jpeg = b"\xff\xd8" + jpeg + jpeg[-100:]
         elif name == "garbage":
             jpeg = self._random.randbytes(len(jpeg))
         return Spoilt(jpeg, len(jpeg), breaks=name == "reset")
