@@ -17,7 +17,7 @@ from ..errors import SourceError
 from ..packets import AUDIO_CLOCK, PacketFeed
 from ..retry import STABLE_SECONDS, Backoff
 from .base import Source
-from .demuxing import AudioPath, VideoPath
+from .demuxing import OTHER_OPTIONS, AudioPath, VideoPath
 from .drawing import no_signal
 
 OPEN_SECONDS: Final = 10.0
@@ -57,7 +57,8 @@ class ContainerSource(Source):
     def __init__(self, location: Location, *, may_pass: bool = True) -> None:
         super().__init__()
         self._location = location
-        self._may_pass = may_pass
+        self._why_not = "" if may_pass else OTHER_OPTIONS
+        """Why its H.264 is not passed on, as far as that was found out before it is opened again."""
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -195,7 +196,7 @@ class _Playing:
         self._source = source
         self._loop = loop
         self._container = container
-        self._video = VideoPath(container.streams.video[0], may_pass=source._may_pass)
+        self._video = VideoPath(container.streams.video[0], source._why_not)
         audio = container.streams.audio
         self._audio = AudioPath(audio[0]) if audio and audio[0].codec_context is not None else None
         self._begin: float | None = None
@@ -223,13 +224,15 @@ class _Playing:
 
     def _see(self, packet: av.Packet[Any]) -> None:
         source, video = self._source, self._video
-        if video.passes:
-            for data, keyframe in video.pass_on(packet):
-                _post(self._loop, source._take_h264, data, keyframe)
+        before = video.why_not
+        pictures = video.pass_on(packet)
+        if video.why_not != before:
+            source._why_not = video.why_not
             if video.why_not:
                 source._tell_once(video.why_not)
-                source._may_pass = False
-                self._announce()
+            self._announce()
+        for data, keyframe in pictures:
+            _post(self._loop, source._take_h264, data, keyframe)
         frame = video.decode(packet, wanted=source.frames.readers > 0)
         # One at a time: a loop that is late misses pictures, and does not find a heap of them later.
         if frame is not None and source._taken.is_set():
