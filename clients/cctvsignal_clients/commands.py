@@ -14,6 +14,7 @@ from .camera import CameraClient
 from .encoder import CODECS, EncoderSettings
 from .errors import ConnectionFailed, MediaFailed
 from .recording import check_path
+from .redaction import shown
 from .reporting import Reporter
 from .retry import CLOSE_REPLACED, STAYS_AWAY_AFTER
 from .signaling import Disconnected, WebRTCCCTVClient
@@ -34,7 +35,7 @@ async def be_camera(arguments: argparse.Namespace, reporter: Reporter) -> None:
         arguments.size,
         arguments.keyframe_interval,
     )
-    source = open_source(arguments.source, encoding)
+    source = open_source(arguments.source, encoding, arguments.video_track)
     client = CameraClient(
         arguments.server,
         room=arguments.room,
@@ -223,7 +224,7 @@ def watch_connection(client: WebRTCCCTVClient, reporter: Reporter) -> asyncio.Fu
             text = "The server is gone; trying to come back."
         elif event.code in STAYS_AWAY_AFTER and not refused.done():
             why = event.reason or f"close code {event.code}"
-            problem = f"{client.server} closed the connection for good ({why})."
+            problem = f"{shown(client.server)} closed the connection for good ({why})."
             refused.set_exception(ConnectionFailed(problem, event.code))
             refused.exception()  # A viewer of a stream may not look.
         if text:

@@ -6,11 +6,14 @@ import json
 import logging
 import shutil
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final, Literal, TextIO, TypeAlias
 
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogBeginner
 from zope.interface import implementer
+
+from .redaction import scrub
 
 LogFormat: TypeAlias = Literal["text", "json"]
 CLEAR_LINE: Final = "\r\x1b[2K"
@@ -28,10 +31,15 @@ CONTROL: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 16
 
 
 class Reporter:
-    """Prints to `stream`; a status line only if that is a terminal, or as JSON now and then."""
+    """Prints to `stream`; a status line only if that is a terminal, or as JSON now and then.
 
-    def __init__(self, stream: TextIO, log_format: LogFormat) -> None:
+    `urls` are those that the command was given. What is printed has no credentials of URLs in it, whoever
+    wrote it.
+    """
+
+    def __init__(self, stream: TextIO, log_format: LogFormat, urls: Iterable[str] = ()) -> None:
         self._stream = stream
+        self._urls = tuple(urls)
         self._json = log_format == "json"
         self._live = stream.isatty() and not self._json
         self._status = ""
@@ -40,13 +48,21 @@ class Reporter:
 
     def say(self, event: str, text: str, **fields: object) -> None:
         """Report an event: `text` for people, its name and `fields` for machines."""
+        text = scrub(text, self._urls)
         if self._json:
+            clean = {
+                name: scrub(each, self._urls) if isinstance(each, str) else each
+                for name, each in fields.items()
+            }
             now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            self._write(json.dumps({"time": now, "event": event, "message": text, **fields}) + "\n")
+            self._write(json.dumps({"time": now, "event": event, "message": text, **clean}) + "\n")
         else:
             # What others named may have control characters in it.
             line = text.translate(CONTROL) + "\n"
             self._write((CLEAR_LINE if self._status else "") + line + self._status)
+
+    def _scrubbed(self, value: object) -> object:
+        return scrub(value, self._urls) if isinstance(value, str) else value
 
     def status(self, text: str, **fields: object) -> None:
         """Show how things are at this moment."""

@@ -28,6 +28,7 @@ from .errors import (
     refusal,
 )
 from .events import Emitter
+from .redaction import shown
 from .retry import CLOSE_REPLACED, STABLE_SECONDS, STAYS_AWAY_AFTER, Backoff
 
 DEFAULT_SERVER: Final = "ws://localhost:8080"
@@ -291,7 +292,7 @@ class WebRTCCCTVClient(Emitter):
                         await self._join()
                     break
                 except ClientError as error:
-                    log.info("not back at {server} yet: {error}", server=self.server, error=error)
+                    log.info("not back at {server} yet: {error}", server=shown(self.server), error=error)
                     code = error.close_code if isinstance(error, ConnectionFailed) else None
                     refused = error if isinstance(error, RequestRefused) else None
                     if refused is not None:
@@ -321,7 +322,7 @@ class WebRTCCCTVClient(Emitter):
                 self._refused = None
             for answer in self._answers.values():
                 if not answer.done():
-                    text = f"The connection to {self.server} was lost (close code {code})."
+                    text = f"The connection to {shown(self.server)} was lost (close code {code})."
                     answer.set_exception(ConnectionFailed(text, code))
             if code in STAYS_AWAY_AFTER or self._reconnect is None:
                 self._keeper = None

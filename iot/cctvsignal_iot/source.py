@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from cctvsignal_clients import Source, bridge
 from cctvsignal_clients.pictures import JpegDecoder, PictureSender, encode_jpeg
+from cctvsignal_clients.redaction import shown
 from cctvsignal_clients.sources.drawing import no_signal
 from twisted.logger import Logger
 
@@ -256,7 +257,7 @@ class DeviceSource(Source):
             if stream.content_type != MULTIPART:
                 stream.close()
                 problem = Missing(
-                    f"{place.stream} is {stream.content_type or 'of no kind'}, no {MULTIPART}"
+                    f"{shown(place.stream)} is {stream.content_type or 'of no kind'}, no {MULTIPART}"
                 )
                 continue
             if known is None:

@@ -88,7 +88,7 @@ PURE_LIBRARIES = {"msgspec"} | set(sys.stdlib_module_names) - {
     "threading",
     "time",
 }
-CLIENT_RULES = {"retry", "rates", "h264", "sdp"}
+CLIENT_RULES = {"retry", "rates", "h264", "redaction", "sdp"}
 """Modules of the Python clients without any I/O."""
 CLIENT_SIGNALING = {"connection", "signaling", "sessions", "camera", "viewer", "commands", "cli"}
 CLIENT_MEDIA = {

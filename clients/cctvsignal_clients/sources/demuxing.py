@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, Final
 
 import av
 from av.bitstream import BitStreamFilterContext
 from av.codec.context import Flags
+from av.stream import Disposition
 from twisted.logger import Logger
 
+from ..errors import SourceError
 from ..h264 import ParameterSets, begins_group, nal_units
 from ..packets import AUDIO_CLOCK, GROUP_BYTES, Packet
 from ..queues import GROUP_PACKETS, SinceKeyframe
@@ -28,6 +31,7 @@ B_FRAMES: Final = "browsers stutter with its B frames"
 NO_KEYFRAME: Final = "no keyframe (IDR) has come, and viewers can begin with no other picture"
 FEW_KEYFRAMES: Final = "its keyframes (IDR) are too far apart, and viewers can begin with no other picture"
 CODEC_NAMES: Final = {"h264": "H.264", "hevc": "H.265", "mpeg4": "MPEG-4", "mpeg2video": "MPEG-2"}
+STILL_PICTURES: Final = Disposition.attached_pic | Disposition.timed_thumbnails
 
 log = Logger()
 
@@ -124,6 +128,38 @@ class VideoPath:
         large = self._bytes > GROUP_BYTES and silent >= LARGE_GROUP_SECONDS
         if self.passes and (large or self._pictures >= GROUP_PACKETS):
             self.why_not = FEW_KEYFRAMES
+
+
+def choose_track(tracks: Sequence[av.VideoStream], number: int | None) -> av.VideoStream:
+    """The track of this number, counted from 0, or else the best one.
+
+    That is one that can be passed on, before other H.264, before all else, and of these the largest.
+    Pictures that come with a recording, such as a cover, do not count. Raises `SourceError`.
+    """
+    playable = {
+        at: track
+        for at, track in enumerate(tracks)
+        if track.codec_context is not None and not track.disposition & STILL_PICTURES
+    }
+    if not playable:
+        raise SourceError("has no video in it that can be read")
+    if number is None:
+        return max(playable.values(), key=_worth)
+    if number not in playable:
+        known = ", ".join(f"{at} ({_described(track)})" for at, track in playable.items())
+        raise SourceError(f"has no video track {number}: there are {known}")
+    return playable[number]
+
+
+def _worth(track: av.VideoStream) -> tuple[bool, bool, int]:
+    context = track.codec_context
+    return not _why_not(context), context.name == "h264", (context.width or 0) * (context.height or 0)
+
+
+def _described(track: av.VideoStream) -> str:
+    context = track.codec_context
+    size = f" {context.width}x{context.height}" if context.width else ""
+    return f"{codec_name(context.name)}{size}"
 
 
 def _why_not(context: av.VideoCodecContext) -> str:
