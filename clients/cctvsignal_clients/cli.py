@@ -16,7 +16,7 @@ try:
     from .commands import be_camera, be_viewer
     from .encoder import AS_THE_SOURCE, CODECS
     from .errors import ClientError
-    from .redaction import scrub, shown
+    from .redaction import conceal
     from .reporting import Reporter
     from .signaling import DEFAULT_SERVER
     from .sources import WORDS
@@ -115,12 +115,10 @@ class CommandParser(argparse.ArgumentParser):
     """A parser whose errors repeat no credentials of what was written in the wrong place."""
 
     def error(self, message: str) -> NoReturn:
-        for word in sys.argv[1:]:
-            value = word.partition("=")[2] if word.startswith("--") else word
-            for form in (value, repr(value)[1:-1]):
-                if value and shown(value) != value:
-                    message = message.replace(form, shown(value))
-        super().error(message)
+        words = sys.argv[1:]
+        super().error(
+            conceal(message, [word.partition("=")[2] if word.startswith("--") else word for word in words])
+        )
 
 
 def command_parser(description: str, examples: str) -> argparse.ArgumentParser:
@@ -193,7 +191,7 @@ def run(
         if arguments.log_format == "json":
             reporter.say("failed", str(error), error=type(error).__name__)
             sys.exit(1)
-        sys.exit(f"{parser.prog}: {scrub(str(error), urls)}")
+        sys.exit(f"{parser.prog}: {conceal(str(error), urls)}")
     reporter.close()
 
 

@@ -74,21 +74,24 @@ def cannot_be_parsed(url: str) -> bool:
     return is_cut_short(url) and not _is_host(_split(url.partition("://")[2])[0])
 
 
-def scrub(text: str, urls: Iterable[str] = ()) -> str:
-    """A text of somebody else, with what is `shown` of these and all other URLs that are in it."""
+def conceal(text: str, urls: Iterable[str]) -> str:
+    """A text with what is `shown` of these URLs in their place."""
     for url in urls:
         for form in (url, repr(url)[1:-1]):
-            if url:
+            if form and shown(url) != url:
                 text = text.replace(form, shown(url))
-    return _URL.sub(_scrubbed, text)
+    return text
+
+
+def scrub(text: str, urls: Iterable[str] = ()) -> str:
+    """A text that somebody else wrote, with what is `shown` of these and of all other URLs in it."""
+    return _URL.sub(_scrubbed, conceal(text, urls))
 
 
 def _scrubbed(match: re.Match[str]) -> str:
-    url = match[0]
-    if url.endswith(HIDDEN):
-        return url if shown(url) == url else shown(url)
-    end = url.rstrip(".,:;!)]}")
-    return shown(end) + url[len(end) :]
+    url = match[0].rstrip(".,:;!)]}")
+    end = match[0][len(url) :]
+    return match[0] if end.startswith(HIDDEN) else shown(url) + end
 
 
 def _split(rest: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from typing import Final, Literal, TextIO, TypeAlias
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogBeginner
 from zope.interface import implementer
 
-from .redaction import scrub
+from .redaction import conceal, scrub
 
 LogFormat: TypeAlias = Literal["text", "json"]
 CLEAR_LINE: Final = "\r\x1b[2K"
@@ -48,10 +48,10 @@ class Reporter:
 
     def say(self, event: str, text: str, **fields: object) -> None:
         """Report an event: `text` for people, its name and `fields` for machines."""
-        text = scrub(text, self._urls)
+        text = conceal(text, self._urls)
         if self._json:
             clean = {
-                name: scrub(each, self._urls) if isinstance(each, str) else each
+                name: conceal(each, self._urls) if isinstance(each, str) else each
                 for name, each in fields.items()
             }
             now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -61,8 +61,9 @@ class Reporter:
             line = text.translate(CONTROL) + "\n"
             self._write((CLEAR_LINE if self._status else "") + line + self._status)
 
-    def _scrubbed(self, value: object) -> object:
-        return scrub(value, self._urls) if isinstance(value, str) else value
+    def log(self, text: str, level: str) -> None:
+        """Report what was logged, perhaps by a library that knows nothing of passwords."""
+        self.say("log", scrub(text, self._urls), level=level)
 
     def status(self, text: str, **fields: object) -> None:
         """Show how things are at this moment."""
@@ -109,10 +110,10 @@ class _Observer:
         package = str(event.get("log_namespace")).partition(".")[0]
         level = event["log_level"]
         if level >= LEVELS.get(package, LogLevel.warn) and (text := formatEvent(event)):
-            self._reporter.say("log", text, level=level.name)
+            self._reporter.log(text, level.name)
         if "log_failure" in event:
             for line in event["log_failure"].getTraceback().splitlines():
-                self._reporter.say("log", line, level=level.name)
+                self._reporter.log(line, level.name)
 
 
 class _Handler(logging.Handler):
@@ -123,4 +124,4 @@ class _Handler(logging.Handler):
         self._reporter = reporter
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._reporter.say("log", record.getMessage(), level=record.levelname.lower())
+        self._reporter.log(record.getMessage(), record.levelname.lower())

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import logging
+
 import pytest
 from cctvsignal_clients import SourceError, open_source
 from cctvsignal_clients.redaction import HOW_TO_WRITE, scrub, shown, shown_path
+from cctvsignal_clients.reporting import LogFormat, Reporter, _Handler, _Observer
 from cctvsignal_clients.sources import locate
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.logger import Logger
 
 CANARY = "c4nary"
 URLS = {
@@ -106,6 +111,7 @@ def test_schemes_may_be_in_capitals(scheme: str) -> None:
         "Health and metrics are at http://127.0.0.1:8090.",
         "ws://127.0.0.1:8080 closed the connection (see https://example.com/path).",
         "The source rtsp://... cannot be read",
+        "use test, rtsp://..., http://... or screen (not ftp://...).",
         "Saved /home/me/a@b.mp4.",
     ],
 )
@@ -124,3 +130,22 @@ def test_no_text_is_too_odd(text: str) -> None:
 def test_no_password_is_shown(before: str, odd: str) -> None:
     assert CANARY not in shown(f"rtsp://admin:{before}{odd}{CANARY}@h/live")
     assert CANARY not in shown(f"rtsp://admin:{CANARY}{odd}{before}@h/live")
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_what_libraries_log_has_no_passwords_in_it(log_format: LogFormat) -> None:
+    printed = io.StringIO()
+    source = f"rtsp://admin:a {CANARY}@h/live"
+    reporter = Reporter(printed, log_format, [source])
+    observer = _Observer(reporter)
+    log = Logger("autobahn", observer=observer)
+    log.error("cannot reach {url}", url=f"ws://h/?token={CANARY}")
+    try:
+        raise OSError(5, "no route", source)
+    except OSError:
+        log.failure("it failed")
+    record = logging.LogRecord("aiortc", logging.ERROR, "", 0, "bad %s", (f"http://a:{CANARY}@h",), None)
+    _Handler(reporter).emit(record)
+    reporter.say("failed", f"cannot open {source}", error=f"cannot open {source}")
+    assert "no route" in printed.getvalue()
+    assert CANARY not in printed.getvalue()
