@@ -78,7 +78,8 @@ class Options(usage.Options):
         try:
             return setting.convert(text)
         except ValueError as error:
-            shown = "..." if setting.is_secret else text.strip()
+            # Where there is an @, there may be a password before it.
+            shown = "..." if setting.is_secret or "@" in text else text.strip()
             raise usage.UsageError(f"{source}={shown}: {error}") from None
 
     def _check_together(self) -> None:

@@ -149,8 +149,13 @@ def _origin(text: str) -> str:
 
 
 def _web_address(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # It may quote a part of the URL.
+        valid = False
+    # An @ in a path is a password that was cut short: https://user:pass/word@example.com
+    if not valid or "@" in text:
         raise ValueError("a URL such as https://example.com/who-is-this, without user and password")
     return text
 

@@ -214,6 +214,9 @@ class Broadcast:
 
     def _source_changed(self) -> None:
         for channel in self._channels.values():
+            # What is being encoded at this moment must not come between the source's own pictures, and what
+            # is encoded next must not build on what viewers were sent before that.
+            channel.stop()
             channel.update()
 
     def _take_estimate(self, track: OutgoingTrack, bitrate: float) -> None:

@@ -10,12 +10,13 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 try:
     from .commands import be_camera, be_viewer
     from .encoder import AS_THE_SOURCE, CODECS
     from .errors import ClientError
+    from .redaction import conceal
     from .reporting import Reporter
     from .signaling import DEFAULT_SERVER
     from .sources import WORDS
@@ -66,6 +67,12 @@ def camera() -> None:
     add_option(parser, "--id", "CAMERA_ID", "cam-1", "what viewers call this camera")
     add_option(parser, "--name", "CAMERA_NAME", None, "what people call it, such as 'Front door'")
     add_option(parser, "--source", "SOURCE", "test", f"where the pictures come from: {WORDS}")
+    parser.add_argument(
+        "--video-track",
+        metavar="N",
+        type=int,
+        help="which video track of the source, from 0 (default: H.264 before others, then the largest)",
+    )
     preferred = CODECS[0].lower()
     parser.add_argument(
         "--codec",
@@ -104,9 +111,19 @@ def viewer() -> None:
     run(parser, be_viewer)
 
 
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose errors repeat no credentials of what was written in the wrong place."""
+
+    def error(self, message: str) -> NoReturn:
+        words = sys.argv[1:]
+        super().error(
+            conceal(message, [word.partition("=")[2] if word.startswith("--") else word for word in words])
+        )
+
+
 def command_parser(description: str, examples: str) -> argparse.ArgumentParser:
     """A parser with the options that all commands have."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=description, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_option(parser, "--server", "SERVER_URL", DEFAULT_SERVER, "the signaling server")
@@ -162,7 +179,8 @@ def run(
 ) -> None:
     """Run a command until it ends or is ended; what it raises of `ClientError` is told to people."""
     arguments = parser.parse_args()
-    reporter = Reporter(sys.stdout, arguments.log_format)
+    urls = [each for each in vars(arguments).values() if isinstance(each, str) and "://" in each]
+    reporter = Reporter(sys.stdout, arguments.log_format, urls)
     reporter.take_logs()
     try:
         # Twisted needs the selector loop, which is not the default on Windows.
@@ -175,7 +193,7 @@ def run(
         if arguments.log_format == "json":
             reporter.say("failed", str(error), error=type(error).__name__)
             sys.exit(1)
-        sys.exit(f"{parser.prog}: {error}")
+        sys.exit(f"{parser.prog}: {conceal(str(error), urls)}")
     reporter.close()
 
 

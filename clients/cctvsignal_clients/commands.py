@@ -17,6 +17,7 @@ from .encoder import CODECS, EncoderSettings
 from .errors import ConnectionFailed, InvalidOption, MediaFailed, NoMedia
 from .events import Disconnected
 from .recording import check_path
+from .redaction import shown
 from .reporting import Reporter
 from .retry import CLOSE_REPLACED, STAYS_AWAY_AFTER
 from .signaling import Token, WebRTCCCTVClient
@@ -38,7 +39,7 @@ async def be_camera(arguments: argparse.Namespace, reporter: Reporter) -> None:
         arguments.size,
         arguments.keyframe_interval,
     )
-    source = open_source(arguments.source, encoding)
+    source = open_source(arguments.source, encoding, arguments.video_track)
     token = token_option(arguments.token, arguments.token_file)
     client = CameraClient(
         arguments.server,
@@ -274,7 +275,7 @@ def watch_connection(
         elif event.code in CLOSES_OF_STRANGERS and isinstance(token, TokenFile):
             text = f"The server does not take this token ({why}); waiting for another one in {token.path}."
         elif event.code != CLOSE_NORMAL and not refused.done():
-            gone = f"{client.server} closed the connection for good ({why})."
+            gone = f"{shown(client.server)} closed the connection for good ({why})."
             problem = (
                 gone if event.code in STAYS_AWAY_AFTER else f"The connection is lost for good ({why})."
             )

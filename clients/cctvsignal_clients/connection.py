@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 
 from . import bridge
 from .errors import ConnectionFailed, InvalidOption, TLSFailed, Unauthorized
+from .redaction import HIDDEN, HOW_TO_WRITE, shown
 
 OPEN_SECONDS: Final = 10.0
 WELCOME_SECONDS: Final = 10.0
@@ -58,7 +59,7 @@ class Connection(WebSocketClientProtocol):
         """Raise `ConnectionFailed`, or its kind `Unauthorized`, if the connection is over."""
         if self.gone.done():
             code = self.gone.result()
-            text = f"{self.factory.url} closed the connection at once (close code {code})."
+            text = f"{shown(self.factory.url)} closed the connection at once (close code {code})."
             raise (Unauthorized if code in CLOSES_OF_STRANGERS else ConnectionFailed)(text, code)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
@@ -80,7 +81,7 @@ class Connection(WebSocketClientProtocol):
         self._lost(self, self.remoteCloseCode)
 
     def _refusal(self, reason: str) -> ConnectionFailed:
-        server, code = self.factory.url, self.remoteCloseCode
+        server, code = shown(self.factory.url), self.remoteCloseCode
         if self._why is not None:
             return TLSFailed(f"{server} is not trusted: {_tls_problem(self._why)}.")
         if code in CLOSES_OF_STRANGERS or REFUSED.search(reason):
@@ -112,7 +113,9 @@ async def open_connection(
     try:
         factory = WebSocketClientFactory(server, headers=headers, reactor=reactor)
     except ValueError as error:
-        raise InvalidOption(f"{server!r} is no ws:// or wss:// URL: {error}.") from None
+        # The error may quote any part of the URL.
+        why = error if shown(server) == server else HOW_TO_WRITE
+        raise InvalidOption(f"{shown(server)!r} is no ws:// or wss:// URL: {why}.") from None
     factory.setProtocolOptions(
         openHandshakeTimeout=OPEN_SECONDS,
         failByDrop=False,
@@ -128,7 +131,8 @@ async def open_connection(
         # The loop's resolver, because Twisted's uses threads that only a reactor's own end would end.
         addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise ConnectionFailed(f"There is no host {host!r} ({error}): check {server}.") from None
+        name = host if host in shown(server) else HIDDEN
+        raise ConnectionFailed(f"There is no host {name!r} ({error}): check {shown(server)}.") from None
     problem: object = "no address"
     for family, _, _, _, address in addresses:
         kind = TCP6ClientEndpoint if family == socket.AF_INET6 else TCP4ClientEndpoint
@@ -143,7 +147,7 @@ async def open_connection(
         assert isinstance(connection, Connection)
         await _wait_for_welcome(connection, server)
         return connection
-    raise ConnectionFailed(f"{server} cannot be reached: {problem} Is the server running there?")
+    raise ConnectionFailed(f"{shown(server)} cannot be reached: {problem} Is the server running there?")
 
 
 async def _wait_for_welcome(connection: Connection, server: str) -> None:
@@ -152,7 +156,7 @@ async def _wait_for_welcome(connection: Connection, server: str) -> None:
             await connection.welcomed
     except TimeoutError:
         connection.dropConnection(abort=True)
-        raise ConnectionFailed(f"{server} sends no welcome: is it a cctvsignal server?") from None
+        raise ConnectionFailed(f"{shown(server)} sends no welcome: is it a cctvsignal server?") from None
     except asyncio.CancelledError:
         connection.dropConnection(abort=True)
         raise

@@ -23,6 +23,7 @@ from twisted.logger import Logger
 from cctvsignal.messages import IceServer
 
 from .errors import InvalidOption
+from .redaction import shown
 
 SERVER_SECONDS: Final = 10.0
 PROBLEMS: Final = (OSError, TransactionFailed, TransactionTimeout, TimeoutError, KeyError)
@@ -140,7 +141,7 @@ def check(servers: Sequence[IceServer]) -> None:
             try:
                 parse_stun_turn_uri(url)
             except ValueError:
-                raise InvalidOption(f"{url!r} is no stun:, turn: or turns: URL.") from None
+                raise InvalidOption(f"{shown(url)!r} is no stun:, turn: or turns: URL.") from None
 
 
 def rtc_ice_servers(servers: Sequence[IceServer]) -> list[RTCIceServer]:

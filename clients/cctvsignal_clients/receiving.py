@@ -81,5 +81,5 @@ def tap(receiver: RTCRtpReceiver, feed: PacketFeed, since: float, wanted: Callab
 
 def _is_keyframe(codec: str, data: bytes) -> bool:
     if codec == "H264":
-        return any(h264.kind(unit) == h264.SLICE_IDR for unit in h264.nal_units(data))
+        return h264.begins_group(list(h264.nal_units(data)))
     return codec != "VP8" or not data[0] & VP8_INTER_FRAME

@@ -7,11 +7,14 @@ import logging
 import shutil
 import time
 import traceback
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final, Literal, TextIO, TypeAlias
 
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogBeginner
 from zope.interface import implementer
+
+from .redaction import conceal, scrub
 
 LogFormat: TypeAlias = Literal["text", "json"]
 CLEAR_LINE: Final = "\r\x1b[2K"
@@ -29,10 +32,15 @@ CONTROL: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 16
 
 
 class Reporter:
-    """Prints to `stream`; a status line only if that is a terminal, or as JSON now and then."""
+    """Prints to `stream`; a status line only if that is a terminal, or as JSON now and then.
 
-    def __init__(self, stream: TextIO, log_format: LogFormat) -> None:
+    `urls` are those that the command was given. What is printed has no credentials of URLs in it, whoever
+    wrote it.
+    """
+
+    def __init__(self, stream: TextIO, log_format: LogFormat, urls: Iterable[str] = ()) -> None:
         self._stream = stream
+        self._urls = tuple(urls)
         self._json = log_format == "json"
         self._live = stream.isatty() and not self._json
         self._status = ""
@@ -41,13 +49,22 @@ class Reporter:
 
     def say(self, event: str, text: str, **fields: object) -> None:
         """Report an event: `text` for people, its name and `fields` for machines."""
+        text = conceal(text, self._urls)
         if self._json:
+            clean = {
+                name: conceal(each, self._urls) if isinstance(each, str) else each
+                for name, each in fields.items()
+            }
             now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            self._write(json.dumps({"time": now, "event": event, "message": text, **fields}) + "\n")
+            self._write(json.dumps({"time": now, "event": event, "message": text, **clean}) + "\n")
         else:
             # What others named may have control characters in it.
             line = text.translate(CONTROL) + "\n"
             self._write((CLEAR_LINE if self._status else "") + line + self._status)
+
+    def log(self, text: str, level: str) -> None:
+        """Report what was logged, perhaps by a library that knows nothing of passwords."""
+        self.say("log", scrub(text, self._urls), level=level)
 
     def status(self, text: str, **fields: object) -> None:
         """Show how things are at this moment."""
@@ -94,10 +111,10 @@ class _Observer:
         package = str(event.get("log_namespace")).partition(".")[0]
         level = event["log_level"]
         if level >= LEVELS.get(package, LogLevel.warn) and (text := formatEvent(event)):
-            self._reporter.say("log", text, level=level.name)
+            self._reporter.log(text, level.name)
         if "log_failure" in event:
             for line in event["log_failure"].getTraceback().splitlines():
-                self._reporter.say("log", line, level=level.name)
+                self._reporter.log(line, level.name)
 
 
 class _Handler(logging.Handler):
@@ -109,8 +126,8 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         level = record.levelname.lower()
-        self._reporter.say("log", record.getMessage(), level=level)
+        self._reporter.log(record.getMessage(), level)
         if record.exc_info is not None and record.exc_info[0] is not None:
             # Of a callback of asyncio's, such as a timer, this is all that there is.
             for line in "".join(traceback.format_exception(*record.exc_info)).splitlines():
-                self._reporter.say("log", line, level=level)
+                self._reporter.log(line, level)

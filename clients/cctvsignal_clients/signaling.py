@@ -31,6 +31,7 @@ from .errors import (
 )
 from .events import Disconnected, Emitter
 from .questions import Questions
+from .redaction import shown
 from .retry import STABLE_SECONDS, STAYS_AWAY_AFTER, Backoff
 
 DEFAULT_SERVER: Final = "ws://localhost:8080"
@@ -104,7 +105,7 @@ class WebRTCCCTVClient(Emitter):
         """Whether it stays away because the server does not take its token (any more)."""
         self._refused: RequestRefused | None = None
         """Why the client hangs up, where that is because the server did not let it back into its room."""
-        self._questions = Questions(server)
+        self._questions = Questions(shown(server))
         self._handlers: Mapping[type, Callable[[Any], None]] = {
             messages.Welcome: self._on_welcome,
             messages.IceServers: self._on_ice_servers,
@@ -165,7 +166,7 @@ class WebRTCCCTVClient(Emitter):
         Raises `ConnectionFailed` when there is no connection, `MessageTooLong`.
         """
         if self._socket is None:
-            raise ConnectionFailed(f"There is no connection to {self.server} at the moment.")
+            raise ConnectionFailed(f"There is no connection to {shown(self.server)} at the moment.")
         self._send(message)
 
     @property
@@ -190,7 +191,7 @@ class WebRTCCCTVClient(Emitter):
         if self._socket is not None:
             payload = messages.encode(message)
             if self._max_message_bytes and len(payload) > self._max_message_bytes:
-                size = f"{len(payload)} bytes, and {self.server} takes {self._max_message_bytes}"
+                size = f"{len(payload)} bytes, and {shown(self.server)} takes {self._max_message_bytes}"
                 raise MessageTooLong(f"The {message.__struct_config__.tag} has {size} at most.")
             self._socket.say(payload)
 
@@ -331,9 +332,9 @@ class WebRTCCCTVClient(Emitter):
     async def _not_back(self, error: Exception) -> int | None:
         """An attempt to come back has failed; the close code that says the same, if there is one."""
         if isinstance(error, ClientError):
-            log.info("not back at {server} yet: {error}", server=self.server, error=error)
+            log.info("not back at {server} yet: {error}", server=shown(self.server), error=error)
         else:
-            bridge.report(f"coming back to {self.server}", error)
+            bridge.report(f"coming back to {shown(self.server)}", error)
         await self._hang_up(error if isinstance(error, RequestRefused) else None)
         return error.close_code if isinstance(error, ClientError) else None
 
@@ -362,9 +363,8 @@ class WebRTCCCTVClient(Emitter):
             if self._refused is not None:
                 code, reason = self._refused.close_code or code, str(self._refused)
                 self._refused = None
-            self._questions.give_up(
-                ConnectionFailed(f"The connection to {self.server} was lost (close code {code}).", code)
-            )
+            text = f"The connection to {shown(self.server)} was lost (close code {code})."
+            self._questions.give_up(ConnectionFailed(text, code))
             if code in STAYS_AWAY_AFTER or self._reconnect is None:
                 self._needs_token = self._keeper is not None and code in CLOSES_OF_STRANGERS
                 self._keeper = None

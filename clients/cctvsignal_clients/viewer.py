@@ -26,6 +26,7 @@ from .errors import (
     patience,
 )
 from .peer import PeerSession
+from .redaction import shown
 from .retry import Backoff
 from .sessions import SessionClient
 from .signaling import DEFAULT_SERVER, ClientOptions
@@ -211,7 +212,7 @@ class ViewerClient(SessionClient):
         self._streams[stream.camera_id] = stream
         if stream.as_jpeg:
             if not self.connected:
-                raise ConnectionFailed(f"There is no connection to {self.server} at the moment.")
+                raise ConnectionFailed(f"There is no connection to {shown(self.server)} at the moment.")
             session.offer()
         else:
             request = self._requests[stream.camera_id] = messages.RequestStream(camera_id=stream.camera_id)

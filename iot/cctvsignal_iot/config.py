@@ -54,8 +54,13 @@ class DeviceConfig(msgspec.Struct, forbid_unknown_fields=True, rename="kebab", k
     """Keeps its id for this device: random, and the same for ever."""
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme != "http" or not parts.hostname or parts.username is not None:
+        try:
+            parts = urlsplit(self.url)
+            valid = parts.scheme == "http" and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # It may quote a part of the URL.
+            valid = False
+        # An @ in a path is a password that was cut short: http://user:pass/word@camera
+        if not valid or "@" in self.url:
             form = "http://HOST[:PORT][/PATH], without user or password"
             raise ValueError(f"the url of device {self.id!r} has to be {form}")
         if self.address is not None:

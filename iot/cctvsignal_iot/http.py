@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 from cctvsignal_clients import bridge
+from cctvsignal_clients.redaction import shown
 from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
@@ -134,7 +135,7 @@ class DeviceHTTP:
         try:
             return msgspec.json.decode(await self.get(url), type=dict[str, Any])
         except (msgspec.DecodeError, RecursionError):
-            raise Missing(f"{urlsplit(url).path} is no JSON object") from None
+            raise Missing(f"{shown(url)} is no JSON object") from None
 
     async def _get(self, url: str, params: Mapping[str, str] | None) -> bytes:
         stream = Stream(await self._request(url, params))
@@ -186,7 +187,7 @@ class DeviceHTTP:
         Stream(response).close()
         if response.code in (401, 403):
             raise Denied(f"the device answers {response.code}")
-        raise Missing(f"{urlsplit(url).path} is answered with {response.code}")
+        raise Missing(f"{shown(url)} is answered with {response.code}")
 
 
 @implementer(IAgentEndpointFactory)
@@ -206,7 +207,9 @@ class _OnlyThisDevice:
         """For the agent."""
         host = uri.host.decode("ascii", "replace").strip("[]").lower()
         if uri.scheme != b"http" or host != self._host:
-            raise RefusedAddress(f"the device redirects to {host}, which is not the device")
+            raise RefusedAddress(
+                f"the device redirects to {shown(f'http://{host}')}, which is not the device"
+            )
         if self._told is not None:
             return _CheckedEndpoint(self._reactor, self._told, uri.port, None, self._on_connect)
         return _CheckedEndpoint(self._reactor, host, uri.port, self._address, self._on_connect)

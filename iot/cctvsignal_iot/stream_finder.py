@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from cctvsignal_clients.redaction import shown
+
 from .config import DeviceConfig
 from .firmware import Place, places
 from .http import DeviceError, DeviceHTTP, Missing, NoAnswer, NobodyListens, Stream
@@ -75,7 +77,9 @@ class StreamFinder:
                 self._hung_up = -math.inf
                 return stream, place
             stream.close()
-            problem = Missing(f"{place.stream} is {kind or 'of no type'}, not {MULTIPART}x-mixed-replace")
+            problem = Missing(
+                f"{shown(place.stream)} is {kind or 'of no type'}, not {MULTIPART}x-mixed-replace"
+            )
         raise problem
 
     async def _open_at(self, place: Place) -> Stream | None:

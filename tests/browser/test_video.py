@@ -23,6 +23,7 @@ from tests.browser.pages import (
     wait_until,
     watched,
 )
+from tests.h264_streams import INTRA_REFRESH, joined_late, pictures, write_stream
 from tests.processes import Server, command, script, server
 from tests.videos import write_video
 
@@ -99,6 +100,18 @@ def test_h264_that_is_passed_on_plays_for_who_comes_early_and_late(
             # It neither waits for what it caught up with nor is shown late by as much.
             assert received["totalFreezesDuration"] < LAG_SECONDS
             assert received["jitterBufferDelay"] / received["jitterBufferEmittedCount"] < LAG_SECONDS
+
+
+def test_h264_without_keyframes_is_seen_on_a_viewer_page(
+    open_page: OpenPage, shared_server: Server, tmp_path: Path
+) -> None:
+    room, path = next(ROOMS), tmp_path / "late.h264"
+    # Chromium puts together no frame of a stream that begins at a recovery point.
+    write_stream(path, joined_late(pictures(300, **INTRA_REFRESH)))
+    with python_camera(shared_server, room, f"--source=file:{path}"):
+        viewer = open_page(f"/?room={room}", script=KEEP_CONNECTIONS)
+        expect_moving_picture(viewer, watched(viewer, "cam-1"))
+        assert viewer.evaluate(RECEIVED)["codec"] == "video/H264"
 
 
 def test_a_camera_page_is_seen_by_a_python_viewer(

@@ -102,7 +102,7 @@ PURE_LIBRARIES = {"msgspec"} | set(sys.stdlib_module_names) - {
     "threading",
     "time",
 }
-CLIENT_RULES = {"retry", "rates", "h264", "jpeg", "mjpeg", "sdp", "sdp_sections", "timeline"}
+CLIENT_RULES = {"retry", "rates", "h264", "jpeg", "mjpeg", "redaction", "sdp", "sdp_sections", "timeline"}
 """Modules of the Python clients without any I/O."""
 CLIENT_SIGNALING = {
     *("connection", "questions", "signaling", "tokens", "sessions", "camera", "viewer", "commands", "cli"),

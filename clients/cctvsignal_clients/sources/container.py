@@ -15,10 +15,11 @@ from twisted.logger import Logger
 from .. import bridge
 from ..errors import SourceError
 from ..packets import AUDIO_CLOCK, PacketFeed
+from ..redaction import HOW_TO_WRITE, is_cut_short
 from ..retry import STABLE_SECONDS, Backoff
 from ..timeline import JUMP_SECONDS
 from .base import Source
-from .demuxing import AudioPath, VideoPath
+from .demuxing import OTHER_OPTIONS, AudioPath, VideoPath, choose_track
 from .drawing import no_signal
 
 OPEN_SECONDS: Final = 10.0
@@ -52,13 +53,18 @@ class ContainerSource(Source):
     """A source that FFmpeg reads, in a thread of its own because that blocks.
 
     What stalls or ends is opened again, ever later, and shown as "no signal" meanwhile. H.264 that browsers
-    can show is passed on as it is if `may_pass`.
+    can show is passed on as it is if `may_pass`. Of several video tracks it takes `video_track`, counted
+    from 0 as FFmpeg does, or else the best one.
     """
 
-    def __init__(self, location: Location, *, may_pass: bool = True) -> None:
+    def __init__(
+        self, location: Location, *, may_pass: bool = True, video_track: int | None = None
+    ) -> None:
         super().__init__()
         self._location = location
-        self._may_pass = may_pass
+        self._video_track = video_track
+        self._why_not = "" if may_pass else OTHER_OPTIONS
+        """Why its H.264 is not passed on, as far as that was found out before it is opened again."""
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -162,7 +168,7 @@ class ContainerSource(Source):
                 # A thread that ends without a word would leave viewers in the dark for ever.
                 if not isinstance(error, av.FFmpegError | OSError | SourceError):
                     log.failure("reading {source} failed", source=self._location.name)
-                problem = _problem(error)
+                problem = _problem(error) + _hint(self._location.url, error)
             if not self._was_opened:
                 _post(loop, self._cannot_open, problem)
                 return
@@ -207,12 +213,11 @@ class _Playing:
         container: Any,
         stopping: threading.Event,
     ) -> None:
-        if not container.streams.video or container.streams.video[0].codec_context is None:
-            raise SourceError("has no video in it that can be read")
+        track = choose_track(container.streams.video, source._video_track)
         self._source = source
         self._loop = loop
         self._container = container
-        self._video = VideoPath(container.streams.video[0], may_pass=source._may_pass)
+        self._video = VideoPath(track, source._why_not)
         audio = container.streams.audio
         self._audio = AudioPath(audio[0]) if audio and audio[0].codec_context is not None else None
         self._stopping = stopping
@@ -220,7 +225,7 @@ class _Playing:
         """The steady clock's time when the container's is zero."""
         self._end = 0.0
         """The container's time when all that was read so far has been shown."""
-        rate = float(container.streams.video[0].guessed_rate or DEFAULT_RATE)
+        rate = float(track.guessed_rate or DEFAULT_RATE)
         # Where there are no times in between, FFmpeg takes the clock for the rate.
         self._rate = rate if 0 < rate <= MOST_RATE else DEFAULT_RATE
 
@@ -244,13 +249,15 @@ class _Playing:
 
     def _see(self, packet: av.Packet[Any]) -> None:
         source, video = self._source, self._video
-        if video.passes:
-            for data, keyframe in video.pass_on(packet):
-                _post(self._loop, source._take_h264, data, keyframe)
+        before = video.why_not
+        pictures = video.pass_on(packet)
+        if video.why_not != before:
+            source._why_not = video.why_not
             if video.why_not:
                 source._tell_once(video.why_not)
-                source._may_pass = False
-                self._announce()
+            self._announce()
+        for data, keyframe in pictures:
+            _post(self._loop, source._take_h264, data, keyframe)
         frame = video.decode(packet, wanted=source.frames.readers > 0)
         # One at a time: a loop that is late misses pictures, and does not find a heap of them later.
         if frame is not None and source._taken.is_set():
@@ -299,6 +306,15 @@ def _problem(error: Exception) -> str:
     # The full text of FFmpeg's errors has the whole URL in it, credentials included.
     reason = getattr(error, "strerror", None)
     return f"cannot be read: {reason or type(error).__name__}"
+
+
+def _hint(url: str, error: Exception) -> str:
+    """What to do about it, where that can be guessed."""
+    if is_cut_short(url):
+        return f"; {HOW_TO_WRITE}"
+    if url.startswith("http") and isinstance(error, av.InvalidDataError | SourceError):
+        return "; if it is a camera that sends pictures over HTTP, try its bridge, cctvsignal-esp32"
+    return ""
 
 
 def _post(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> None:
