@@ -619,3 +619,24 @@ def test_a_token_expires_after_its_time_although_the_clock_is_set_back(clock: Cl
     clock.advance(0.1)
     assert party.closed is not None
     assert party.closed[0] == 4401
+
+
+def test_a_member_that_goes_while_others_are_told_of_a_hidden_camera_is_no_accident(clock: Clock) -> None:
+    house = hub(clock)
+
+    class Going(Party):
+        def send(self, frame: bytes) -> None:
+            super().send(frame)
+            if b"clientDisconnected" in frame:
+                # A connection that does not take what it is sent ends in the middle of it.
+                self.hub.disconnect(self.client)
+
+    going, staying, camera = Going(house, VIEWER), Party(house, VIEWER), Party(house, CAMERA)
+    for party in (going, staying):
+        party.join()
+    camera.join("porch-1")
+    staying.heard()
+    camera.join("garden")
+    assert [message["type"] for message in staying.heard()] == [
+        *("cameraUnavailable", "clientDisconnected", "clientDisconnected")
+    ]
