@@ -29,7 +29,7 @@ class Endpoint:
 
 def listener(listening: Deferred[Any]) -> Listener:
     made = Listener(MemoryReactorClock(), "tcp:8080", Factory())
-    made._endpoint = Endpoint(listening)  # type: ignore[assignment]
+    made._endpoint = Endpoint(listening)
     return made
 
 
@@ -55,7 +55,7 @@ def test_an_endpoint_that_fails_later_says_so() -> None:
 
 
 def test_an_endpoint_that_is_still_opening_is_given_up_when_the_server_stops() -> None:
-    cancelled = []
+    cancelled: list[Deferred[Any]] = []
     listening: Deferred[Any] = Deferred(cancelled.append)
     opening = listener(listening)
     opening.startService()
