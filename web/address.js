@@ -21,11 +21,11 @@ export function parseAddress(search) {
   const fields = new URLSearchParams(search);
   const layout = fields.get("layout") ?? "";
   return {
-    room: fields.get("room")?.trim() || DEFAULT_ROOM,
+    room: fields.get("room")?.trim().normalize("NFC") || DEFAULT_ROOM,
     // `?camera=` alone is a wall from which everything was taken away.
-    cameras: fields.has("camera") ? [...new Set(fields.getAll("camera").filter(Boolean))] : null,
+    cameras: fields.has("camera") ? [...new Set(fields.getAll("camera").filter(Boolean).map((id) => id.normalize("NFC")))] : null,
     layout: LAYOUTS.includes(layout) ? layout : null,
-    focus: fields.get("focus"),
+    focus: fields.get("focus")?.normalize("NFC") ?? null,
     prefersJpeg: fields.get("pictures") === "jpeg",
   };
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import unicodedata
 from typing import Final, Unpack
 from weakref import WeakValueDictionary
 
@@ -85,23 +86,23 @@ class ViewerClient(SessionClient):
         Raises `CameraNotFound`, `CameraBusy`, `RequestTimeout` when the camera does not answer,
         `MediaFailed` when no media path is found or the camera refuses, `ConnectionFailed`.
         """
-        return bridge.start(self._request_stream(camera_id, timeout, as_jpeg))
+        return bridge.start(self._request_stream(_canonical(camera_id), timeout, as_jpeg))
 
     def set_control(self, camera_id: str, name: str, value: Value) -> Result[None]:
         """Change a setting of a camera that is watched: one of its stream's `controls`.
 
         Raises `ControlRefused` or `RequestTimeout`.
         """
-        stream = self._streams.get(camera_id)
+        stream = self._streams.get(_canonical(camera_id))
         return bridge.start((RemoteControl() if stream is None else stream.control).set(name, value))
 
     def stop_viewing(self, camera_id: str) -> Result[None]:
         """End the stream of a camera, if there is one."""
-        return bridge.start(self._stop_viewing(camera_id))
+        return bridge.start(self._stop_viewing(_canonical(camera_id)))
 
     def wait_for_camera(self, camera_id: str, timeout: float) -> Result[None]:
         """Wait until a camera is there; raises `CameraNotFound` when it is not in `timeout` seconds."""
-        return bridge.start(self._wait_for_camera(camera_id, timeout))
+        return bridge.start(self._wait_for_camera(_canonical(camera_id), timeout))
 
     # --- inside
 
@@ -301,3 +302,8 @@ def _no_media(stream: Stream) -> NoMedia:
         return NoMedia(f"No media of camera {stream.camera_id!r} came any more for {SILENT_SECONDS:g} s.")
     text = f"Connected to camera {stream.camera_id!r}, but no media came within {SILENT_SECONDS:g} s"
     return NoMedia(f"{text}: check its source, its log says more.")
+
+
+def _canonical(camera_id: str) -> str:
+    """A camera id as the server names it (docs/protocol.md, section 1)."""
+    return unicodedata.normalize("NFC", camera_id.strip())

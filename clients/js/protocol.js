@@ -77,3 +77,9 @@ export const UNAUTHORIZED_CODES = new Set([4401, 4408]);
 export const RECONNECT_CODES = new Set([1001, CLOSE_ABNORMAL, 1011, 1013]);
 /** The `code` of refusals that pass by themselves. */
 export const PASSING_ERRORS = new Set(["rateLimited", "roomFull", "serverBusy"]);
+
+/**
+ * A room or camera id as the server names it (docs/protocol.md, section 1).
+ * @param {string} name
+ */
+export const canonicalName = (name) => name.trim().normalize("NFC");

@@ -1,5 +1,6 @@
 import { failureSaid, isFailure } from "./diagnosis.js";
 import { ClientError, ConnectionError, ControlRefusedError } from "./errors.js";
+import { canonicalName } from "./protocol.js";
 import { WebRTCCCTVClient } from "./signaling.js";
 import { Viewing } from "./viewing.js";
 
@@ -56,7 +57,7 @@ export class ViewerClient extends WebRTCCCTVClient {
    * @returns {Promise<MediaStream>}
    */
   requestStream(cameraId, { timeout = 15_000 } = {}) {
-    return /** @type {Promise<MediaStream>} */ (this.#view(cameraId, false, timeout));
+    return /** @type {Promise<MediaStream>} */ (this.#view(canonicalName(cameraId), false, timeout));
   }
 
   /**
@@ -68,7 +69,7 @@ export class ViewerClient extends WebRTCCCTVClient {
    * @returns {Promise<Pictures>}
    */
   requestPictures(cameraId, { timeout = 15_000 } = {}) {
-    return /** @type {Promise<Pictures>} */ (this.#view(cameraId, true, timeout));
+    return /** @type {Promise<Pictures>} */ (this.#view(canonicalName(cameraId), true, timeout));
   }
 
   /**
@@ -80,7 +81,7 @@ export class ViewerClient extends WebRTCCCTVClient {
    * @returns {Promise<void>}
    */
   async setControl(cameraId, name, value) {
-    const viewing = this.#viewings.get(cameraId);
+    const viewing = this.#viewings.get(canonicalName(cameraId));
     if (!viewing) throw new ControlRefusedError(`Camera ${cameraId} is not watched.`);
     await viewing.control.set(name, value);
   }
@@ -90,7 +91,7 @@ export class ViewerClient extends WebRTCCCTVClient {
    * @param {string} cameraId
    */
   stopViewing(cameraId) {
-    this.#viewings.get(cameraId)?.end("stopped", true);
+    this.#viewings.get(canonicalName(cameraId))?.end("stopped", true);
   }
 
   /**
@@ -99,7 +100,7 @@ export class ViewerClient extends WebRTCCCTVClient {
    * @returns {Promise<StreamStats | null>} null while there is none
    */
   async stats(cameraId) {
-    return (await this.#viewings.get(cameraId)?.stats()) ?? null;
+    return (await this.#viewings.get(canonicalName(cameraId))?.stats()) ?? null;
   }
 
   /**
@@ -110,7 +111,7 @@ export class ViewerClient extends WebRTCCCTVClient {
    * @returns {Promise<void>}
    */
   async talk(cameraId, track) {
-    const isTaken = await this.#viewings.get(cameraId)?.talk(track);
+    const isTaken = await this.#viewings.get(canonicalName(cameraId))?.talk(track);
     if (track && !isTaken) throw new ClientError(`Camera ${cameraId} does not take sound from viewers.`);
   }
 

@@ -33,7 +33,7 @@ from twisted.internet.utils import getProcessOutputAndValue
 
 from cctvsignal import messages
 from tests.door import Door, serving
-from tests.live import connect, deadline, join
+from tests.live import DEADLINE_SECONDS, connect, deadline, join
 from tests.media import (
     MEDIA_SECONDS,
     assert_no_loss,
@@ -94,6 +94,16 @@ async def test_a_video_file_is_sent_in_a_loop(shared_server: Server, tmp_path: P
     assert set(found) <= set(range(30))
     # It came round: somewhere a number is smaller than the one before.
     assert any(later < earlier for earlier, later in itertools.pairwise(found))
+
+
+@deadline()
+async def test_a_camera_id_is_the_same_however_it_is_typed(shared_server: Server) -> None:
+    url = shared_server.websocket_url
+    camera = await join(url, "typed", "Ku\u0308che")
+    async with ViewerClient(url, room="typed") as viewer:
+        for typed in ("Ku\u0308che", "K\u00fcche", " K\u00fcche"):
+            await viewer.wait_for_camera(typed, DEADLINE_SECONDS)
+    await camera.leave()
 
 
 @deadline(MEDIA_SECONDS)

@@ -37,6 +37,16 @@ test("a stream, from the request to its end", async () => {
   ]);
 });
 
+test("a camera id is the same however it is typed", async () => {
+  const viewer = await viewing();
+  const request = viewer.requestStream("Ku\u0308che ");
+  request.catch(() => {});
+  assert.equal(viewer.requestStream("K\u00fcche"), request);
+  assert.equal(FakeSocket.last.lastOf("requestStream").cameraId, "K\u00fcche");
+  viewer.stopViewing("Ku\u0308che");
+  await assert.rejects(request);
+});
+
 test("candidates wait for the description", async () => {
   const viewer = await viewing();
   viewer.requestStream("porch").catch(() => {});

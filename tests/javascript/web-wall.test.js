@@ -29,6 +29,10 @@ test("an address that makes no sense opens the usual wall", () => {
   assert.deepEqual(parseAddress(""), usual);
   assert.deepEqual(parseAddress("?room=%20&layout=7&x=%ff"), usual);
   assert.deepEqual(parseAddress("?camera=a&camera=a").cameras, ["a"]);
+  // Names as the server has them, in Unicode's form C.
+  const typed = encodeURIComponent("Ku\u0308che");
+  const { room, cameras, focus } = parseAddress(`?room=${typed}&camera=${typed}&focus=${typed}`);
+  assert.deepEqual([room, cameras, focus], ["K\u00fcche", ["K\u00fcche"], "K\u00fcche"]);
 });
 
 for (const [page, url] of [
