@@ -32,6 +32,11 @@ class FrameFeed(Generic[T]):
         """How many read at this moment."""
         return len(self._readers)
 
+    @property
+    def pending(self) -> bool:
+        """Whether a reader has yet to fetch a frame that it was handed."""
+        return any(reader._waiting for reader in self._readers)
+
     def put(self, frame: T) -> None:
         """Hand a frame to all readers. Nobody may change it from here on."""
         for reader in self._readers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import time
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ import av
 import pytest
 from cctvsignal_clients import bridge, open_source
 from cctvsignal_clients.frames import FrameFeed, FrameIterator
-from cctvsignal_clients.sources.pattern import draw, read_counter
+from cctvsignal_clients.sources.pattern import TestPattern, draw, read_counter
 
 from tests.live import deadline
 from tests.videos import write_video
@@ -79,3 +80,20 @@ async def test_a_file_is_read_at_its_own_speed(name: str, tmp_path: Path) -> Non
     assert found[0] == 0
     assert set(found) <= set(range(8))
     assert seconds >= 5 / 25 - 0.01
+
+
+@deadline()
+async def test_a_test_pattern_waits_for_a_reader_that_is_late() -> None:
+    late, clock = TestPattern(fps=1000), TestPattern(fps=1000)
+    reader, ticks = late.frames.read(keep=1), clock.frames.read(keep=1)
+
+    async def read() -> list[int]:
+        await asyncio.gather(late.start(), clock.start())
+        for _ in range(20):
+            await ticks.next()
+        try:
+            return [read_counter(await reader.next()) for _ in range(3)]
+        finally:
+            await asyncio.gather(late.stop(), clock.stop())
+
+    assert await bridge.start(read()) == [0, 1, 2]

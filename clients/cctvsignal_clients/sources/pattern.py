@@ -76,7 +76,8 @@ class TestPattern(Source):
         loop = asyncio.get_running_loop()
         counter, due = 0, loop.time()
         while True:
-            if self.frames.readers:
+            # An encoder that is late would miss the picture: it gets the next number when it is ready.
+            if self.frames.readers and not self.frames.pending:
                 self.show(draw(counter, datetime.now(UTC)))
                 counter += 1
             # After a stall, it goes on; it does not catch up.
