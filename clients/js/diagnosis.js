@@ -3,6 +3,8 @@
  * @typedef {"noAnswer" | "noPath" | "dtlsFailed" | "noMedia" | "noCodec" | "limitExceeded"} Failure
  */
 
+/** What Python cameras say in a `bye` when a viewer has closed its peer connection without a word. */
+export const PEER_CLOSED = "the other side closed the connection";
 /** What clients say in a `bye`, and their users find in the `reason` of an error. @type {Set<string>} */
 const FAILURES = new Set(["noAnswer", "noPath", "dtlsFailed", "noMedia", "noCodec", "limitExceeded"]);
 

@@ -78,9 +78,14 @@ export class Session {
     return this.#peer?.connectionState === "connected";
   }
 
+  /** Whether the other side has described itself. */
+  get isDescribed() {
+    return this.#peer?.remoteDescription != null;
+  }
+
   /** Whether the two have agreed, and are looking for a path. @returns {boolean} */
   get isConnecting() {
-    return !this.#wasConnected && this.#peer?.remoteDescription != null;
+    return !this.#wasConnected && this.isDescribed;
   }
 
   /** What is still missing. @returns {import("./diagnosis.js").Failure} */

@@ -1,4 +1,4 @@
-import { failureSaid, isFailure } from "./diagnosis.js";
+import { PEER_CLOSED, failureSaid, isFailure } from "./diagnosis.js";
 import { ClientError, ConnectionError, ControlRefusedError } from "./errors.js";
 import { canonicalName } from "./protocol.js";
 import { WebRTCCCTVClient } from "./signaling.js";
@@ -212,7 +212,8 @@ export class ViewerClient extends WebRTCCCTVClient {
   /** @param {Record<string, any>} message */
   #onBye({ sender, reason }) {
     const session = this.#sessionWith(sender);
-    if (!session) return;
+    // To a session that has not begun, nobody can say that: it is about the one before.
+    if (!session || (reason === PEER_CLOSED && !session.isDescribed)) return;
     const cause = typeof reason === "string" && reason ? new Error(`the camera said: ${reason.slice(0, 200)}`) : undefined;
     if (reason === "cameraStopped") session.end(reason);
     else if (session.isConnecting) session.end(failureSaid(reason, session.problem), false, cause);

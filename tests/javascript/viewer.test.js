@@ -37,6 +37,16 @@ test("a stream, from the request to its end", async () => {
   ]);
 });
 
+test("a late bye of the session before does not end the one that begins", async () => {
+  const viewer = await viewing();
+  const request = viewer.requestStream("porch");
+  FakeSocket.last.receive({ type: "bye", sender: "C", reason: "the other side closed the connection" });
+  FakeSocket.last.receive(OFFER);
+  await settle();
+  FakePeer.last.flow("stream");
+  assert.equal(await request, "stream");
+});
+
 test("a camera id is the same however it is typed", async () => {
   const viewer = await viewing();
   const request = viewer.requestStream("Ku\u0308che ");
