@@ -32,3 +32,8 @@ command -v turnserver >/dev/null || install_packages coturn
 
 # A screen for the source "screen", where screens are X displays.
 [ "$(uname)" = Darwin ] || command -v Xvfb >/dev/null || install_packages xvfb
+
+# Proxies, with the configurations of docs/deployment.md. Debian's packages would start them as services.
+missing=""
+for proxy in nginx haproxy caddy; do command -v $proxy >/dev/null || missing="$missing $proxy"; done
+[ -z "$missing" ] || install_without_services $missing

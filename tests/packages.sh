@@ -18,3 +18,24 @@ install_packages() {
     $as_root apt-get update -qq
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
+
+# The same for packages that bring services: none of them is started, now or when the system boots.
+install_without_services() {
+    if ! command -v apt-get >/dev/null; then
+        install_packages "$@"
+        return
+    fi
+    as_root=""
+    [ "$(id -u)" = 0 ] || as_root="sudo"
+    policy=/usr/sbin/policy-rc.d
+    # What invoke-rc.d asks before it starts anything; one that is there already is the system's own.
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null
+        $as_root chmod +x $policy
+        trap '$as_root rm -f $policy' EXIT
+    fi
+    install_packages "$@"
+    for service in "$@"; do
+        ! command -v systemctl >/dev/null || $as_root systemctl disable --quiet "$service" 2>/dev/null || true
+    done
+}
