@@ -1,7 +1,8 @@
 """Places for viewers at cameras that have a limit, `maxViewers` (docs/protocol.md, section 2.4).
 
 A request or an offer takes a place, an answer keeps it, `bye` and leaving give it back. A place whose
-session is never answered comes free by itself, so that nobody can hold it without watching.
+session is never answered comes free by itself, and those who let it lapse do not get the last place for a
+while, so that places cannot be held without watching.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ class Places:
 
     def __init__(self, clock: Clock, registry: Registry) -> None:
         self._registry = registry
-        self._unanswered: Deadlines[tuple[Client, Client]] = Deadlines(
-            clock, ANSWER_SECONDS, lambda session: registry.end_session(*session)
-        )
+        self._unanswered: Deadlines[tuple[Client, Client]] = Deadlines(clock, ANSWER_SECONDS, self._lapse)
         """Sessions, as camera and viewer, that nobody has answered yet."""
+        self._lapsed: Deadlines[tuple[Client, str]] = Deadlines(clock, ANSWER_SECONDS, lambda _: None)
+        """Cameras, and owners of viewers that have let a place lapse there a short time ago."""
 
     def ask(self, camera: Client, viewer: Client, asked: float | None = None) -> bool:
         """Take a place for a viewer that wants one; false if there is none for it.
@@ -32,12 +33,8 @@ class Places:
         `asked` is when it requested the stream, if it did.
         """
         if camera.max_viewers is not None and viewer not in camera.viewers:
-            # One subject alone must not be able to hold every place without watching.
-            waiting = sum(
-                (camera, other) in self._unanswered and _owner(other) == _owner(viewer)
-                for other in camera.viewers
-            )
-            if len(camera.viewers) >= camera.max_viewers or waiting >= max(1, camera.max_viewers // 2):
+            free = camera.max_viewers - len(camera.viewers)
+            if free <= 0 or (free == 1 and (camera, _owner(viewer)) in self._lapsed):
                 return False
         self.give(camera, viewer, asked)
         return True
@@ -55,6 +52,12 @@ class Places:
             return False
         self._unanswered.stop(session)
         return True
+
+    def _lapse(self, session: tuple[Client, Client]) -> None:
+        camera, viewer = session
+        if viewer in camera.viewers:
+            self._registry.end_session(camera, viewer)
+            self._lapsed.start((camera, _owner(viewer)))
 
     def end(self, one: Client, other: Client) -> None:
         """The sessions between two clients are over."""

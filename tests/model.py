@@ -42,6 +42,8 @@ class Model:
         """(camera, viewer): when the viewer asked for a camera that has not offered anything since"""
         self.unanswered: dict[tuple[Member, Member], float] = {}
         """(camera, viewer): when the place of a session that nobody answers comes free"""
+        self.lapsed: dict[Member, float] = {}
+        """Until when a camera keeps its last place from those who have let one lapse."""
         self.probes: list[tuple[float, Member]] = []
         """(when it has failed, who is probed)"""
         self.claims: list[tuple[Member, Message, Member]] = []
@@ -129,7 +131,9 @@ class Model:
         for session, deadline in list(self.unanswered.items()):
             if deadline <= self.now:
                 del self.unanswered[session]
-                self.sessions = [other for other in self.sessions if other != session]
+                if session in self.sessions:
+                    self.sessions.remove(session)
+                    self.lapsed[session[0]] = deadline + 15
         while self.probes and self.probes[0][0] <= self.now:
             holder = self.probes[0][1]
             self.closed.append((holder, 4409))
@@ -275,9 +279,9 @@ class Model:
     def is_full(self, camera: Member, viewer: Member) -> bool:
         if camera.camera_id is None or camera.max_viewers is None or (camera, viewer) in self.sessions:
             return False
+        free = camera.max_viewers - self.viewers(camera)
         # All of them have one owner.
-        waiting = sum(1 for session in self.sessions if session[0] is camera and session in self.unanswered)
-        return self.viewers(camera) >= camera.max_viewers or waiting >= max(1, camera.max_viewers // 2)
+        return free <= 0 or (free == 1 and self.now < self.lapsed.get(camera, -1.0))
 
     def viewers(self, camera: Member) -> int:
         return sum(1 for session in self.sessions if session[0] is camera)

@@ -303,7 +303,7 @@ class HubMachine(RuleBasedStateMachine):
     @invariant()
     def nothing_waits_for_nothing(self) -> None:
         ages = self.hub._answers._repetitions.size > 0
-        places = len(self.hub._places._unanswered) > 0
+        places = (len(self.hub._places._unanswered) > 0) + (len(self.hub._places._lapsed) > 0)
         probes = len(self.model.probes) > 0
         assert len(self.clock.getDelayedCalls()) == probes + ages + places
 
@@ -311,6 +311,7 @@ class HubMachine(RuleBasedStateMachine):
         for party in self.everybody:
             self.hub.disconnect(party.client)
         assert self.hub.counts() == Counts(0, 0, 0)
+        self.clock.advance(ANSWER_SECONDS)
         self.clock.advance(ANSWER_SECONDS)
         assert not self.clock.getDelayedCalls()
 
