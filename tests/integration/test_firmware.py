@@ -87,8 +87,11 @@ async def test_several_viewers_have_sessions_of_their_own(shared_server: Server,
             await until(viewer, "cameraAvailable")
             viewer.send({"type": "requestStream", "cameraId": "chip"})
             if number < 2:
-                await until(viewer, "offer")
+                target = (await until(viewer, "offer"))["sender"]
                 await deferToThread(chip.wait_for_line, f"viewer {number}")
+                # One address cannot hold all places without an answer.
+                viewer.send({"type": "answer", "target": target, "sdp": {"type": "answer", "sdp": ANSWER}})
+                await deferToThread(chip.wait_for_line, f"answer {number} ")
         assert (await until(viewers[2], "error"))["code"] == "cameraBusy"
         await viewers[0].vanish()
         await deferToThread(chip.wait_for_line, "gone 0 disconnected")
@@ -141,3 +144,41 @@ async def test_an_id_that_is_taken_is_told_by_its_name(shared_server: Server, pr
     with camera(programs, shared_server, room) as chip:
         await deferToThread(chip.wait_for_line, "refused -1 cameraIdInUse")
     await holder.leave()
+
+
+@deadline()
+async def test_a_hostile_offer_ends_its_own_session_alone(shared_server: Server, programs: Path) -> None:
+    room = "firmware-hostile"
+    hostile, honest = [await join(shared_server.websocket_url, room) for _ in range(2)]
+    with camera(programs, shared_server, room) as chip:
+        target = (await until(hostile, "cameraAvailable"))["clientId"]
+        honest.send({"type": "requestStream", "cameraId": "chip"})
+        await until(honest, "offer")
+        honest.send({"type": "answer", "target": target, "sdp": {"type": "answer", "sdp": ANSWER}})
+        await deferToThread(chip.wait_for_line, f"answer 0 {sum_of(ANSWER)}")
+        text = "v=0\r\n" + "m=video 9 UDP/TLS/RTP/SAVPF 96\r\n" * 200
+        hostile.send({"type": "offer", "target": target, "sdp": {"type": "offer", "sdp": text}})
+        assert (await until(hostile, "bye"))["reason"] == "limitExceeded"
+        await deferToThread(chip.wait_for_line, "too large 1 limitExceeded")
+        # Its place is free again, and the other viewer's session goes on.
+        hostile.send({"type": "offer", "target": target, "sdp": {"type": "offer", "sdp": ANSWER}})
+        await until(hostile, "answer")
+        honest.send({"type": "iceCandidate", "target": target, "candidate": CANDIDATE})
+        await deferToThread(chip.wait_for_line, "candidate 0 ")
+    for viewer in (hostile, honest):
+        await viewer.leave()
+
+
+@deadline()
+async def test_an_offer_that_the_server_would_not_take_ends_that_session_alone(programs: Path) -> None:
+    room = "firmware-small"
+    with server("--max-message-bytes=2048") as small:
+        viewer = await join(small.websocket_url, room)
+        with camera(programs, small, room) as chip:
+            await until(viewer, "cameraAvailable")
+            for _ in range(2):
+                viewer.send({"type": "requestStream", "cameraId": "chip"})
+                assert (await until(viewer, "bye"))["reason"] == "limitExceeded"
+                await deferToThread(chip.wait_for_line, "too long for 0")
+            assert "lost" not in chip.output
+        await viewer.leave()

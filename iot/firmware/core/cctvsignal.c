@@ -12,6 +12,8 @@ enum {
     REPLACED_MS = 60000,
 };
 
+static const char TOO_LARGE[] = "limitExceeded";
+
 void cctv_init(cctv_camera *camera, const cctv_config *config)
 {
     memset(camera, 0, sizeof *camera);
@@ -26,7 +28,7 @@ void cctv_init(cctv_camera *camera, const cctv_config *config)
 static int find(const cctv_camera *camera, const char *id)
 {
     for (int viewer = 0; id != NULL && *id != '\0' && viewer < camera->config.most_viewers; viewer++) {
-        if (strcmp(camera->viewers[viewer], id) == 0) {
+        if (strcmp(camera->viewers[viewer].id, id) == 0) {
             return viewer;
         }
     }
@@ -44,16 +46,16 @@ static int place_for(cctv_camera *camera, const char *id)
     if (id == NULL || *id == '\0' || strlen(id) >= CCTV_ID_BYTES) {
         return CCTV_NOBODY;
     }
-    for (viewer = 0; viewer < camera->config.most_viewers && camera->viewers[viewer][0] != '\0';) {
+    for (viewer = 0; viewer < camera->config.most_viewers && camera->viewers[viewer].id[0] != '\0';) {
         viewer++;
     }
-    strcpy(camera->viewers[viewer], id);
+    strcpy(camera->viewers[viewer].id, id);
     return viewer;
 }
 
 static bool is_there(const cctv_camera *camera, int viewer)
 {
-    return viewer >= 0 && viewer <= camera->config.most_viewers && camera->viewers[viewer][0] != '\0';
+    return viewer >= 0 && viewer <= camera->config.most_viewers && camera->viewers[viewer].id[0] != '\0';
 }
 
 /* --- what comes --- */
@@ -63,6 +65,28 @@ static cctv_event event(cctv_event_type type, int viewer, const char *text)
     return (cctv_event){.type = type, .viewer = viewer, .text = text};
 }
 
+/* Whether no real peer sends such an SDP. Its lines are counted as parsers cut them that take a CR or an LF alone
+ * for the end of one. */
+static bool is_too_large(const char *sdp)
+{
+    static const char SECTION[] = "m=", CANDIDATE[] = "a=candidate:";
+    int sections = 0, candidates = 0;
+    bool is_begin = true;
+
+    if (strlen(sdp) > CCTV_MOST_SDP_BYTES) {
+        return true;
+    }
+    for (; *sdp != '\0'; sdp++) {
+        if (is_begin) {
+            sections += strncmp(sdp, SECTION, sizeof SECTION - 1) == 0;
+            candidates += strncmp(sdp, CANDIDATE, sizeof CANDIDATE - 1) == 0;
+        }
+        is_begin = *sdp == '\r' || *sdp == '\n';
+    }
+    return sections > CCTV_MOST_SECTIONS || candidates > CCTV_MOST_CANDIDATES;
+}
+
+/* A new session of a viewer, by a request or by the SDP `text`. */
 static cctv_event wanted_by(cctv_camera *camera, const char *id, cctv_event_type type, const char *text)
 {
     int viewer = place_for(camera, id);
@@ -70,7 +94,43 @@ static cctv_event wanted_by(cctv_camera *camera, const char *id, cctv_event_type
     if (viewer == CCTV_NOBODY) {
         return event(CCTV_NOTHING, CCTV_NOBODY, NULL);
     }
-    return event(viewer == camera->config.most_viewers ? CCTV_FULL : type, viewer, text);
+    if (viewer == camera->config.most_viewers) {
+        return event(CCTV_FULL, viewer, NULL);
+    }
+    if (text != NULL && is_too_large(text)) {
+        return event(CCTV_TOO_LARGE, viewer, TOO_LARGE);
+    }
+    camera->viewers[viewer].is_described = text != NULL;
+    camera->viewers[viewer].candidates = 0;
+    return event(type, viewer, text);
+}
+
+static cctv_event answered(cctv_camera *camera, int viewer, const char *sdp)
+{
+    if (viewer == CCTV_NOBODY) {
+        return event(CCTV_NOTHING, CCTV_NOBODY, NULL);
+    }
+    if (is_too_large(sdp)) {
+        return event(CCTV_TOO_LARGE, viewer, TOO_LARGE);
+    }
+    camera->viewers[viewer].is_described = true;
+    return event(CCTV_ANSWER, viewer, sdp);
+}
+
+/* What is over the limits means nothing: a session does not need all candidates there are. */
+static cctv_event candidate_of(cctv_camera *camera, int viewer, const char *line)
+{
+    /* An empty line means the same as none: W3C WebRTC, section 4.8.1. */
+    if (viewer != CCTV_NOBODY && line != NULL && *line != '\0') {
+        cctv_viewer *of = &camera->viewers[viewer];
+        if (strlen(line) > CCTV_MOST_CANDIDATE_BYTES ||
+            of->candidates >= (of->is_described ? CCTV_MOST_CANDIDATES : CCTV_MOST_EARLY_CANDIDATES)) {
+            return event(CCTV_NOTHING, CCTV_NOBODY, NULL);
+        }
+        of->candidates++;
+        return event(CCTV_CANDIDATE, viewer, line);
+    }
+    return event(viewer == CCTV_NOBODY ? CCTV_NOTHING : CCTV_CANDIDATE, viewer, NULL);
 }
 
 static cctv_event gone(cctv_camera *camera, const char *id, const char *why)
@@ -80,7 +140,7 @@ static cctv_event gone(cctv_camera *camera, const char *id, const char *why)
     if (viewer == CCTV_NOBODY) {
         return event(CCTV_NOTHING, CCTV_NOBODY, NULL);
     }
-    camera->viewers[viewer][0] = '\0';
+    camera->viewers[viewer].id[0] = '\0';
     return event(CCTV_GONE, viewer, why);
 }
 
@@ -126,10 +186,7 @@ static cctv_event relayed(cctv_camera *camera, json_value message, const char *t
         return gone(camera, id, why != NULL ? why : "bye");
     }
     if (strcmp(type, "iceCandidate") == 0) {
-        const char *text = json_text(line);
-        /* An empty line means the same as null: W3C WebRTC, section 4.8.1. */
-        return event(viewer == CCTV_NOBODY ? CCTV_NOTHING : CCTV_CANDIDATE, viewer,
-                     text != NULL && *text != '\0' ? text : NULL);
+        return candidate_of(camera, viewer, json_text(line));
     }
     const char *text = json_text(sdp);
     if (text == NULL) {
@@ -138,7 +195,7 @@ static cctv_event relayed(cctv_camera *camera, json_value message, const char *t
     if (strcmp(type, "offer") == 0) {
         return wanted_by(camera, id, CCTV_OFFER, text);
     }
-    return event(viewer == CCTV_NOBODY ? CCTV_NOTHING : CCTV_ANSWER, viewer, text);
+    return answered(camera, viewer, text);
 }
 
 cctv_event cctv_receive(cctv_camera *camera, char *text, size_t length)
@@ -147,6 +204,7 @@ cctv_event cctv_receive(cctv_camera *camera, char *text, size_t length)
     /* All of them before any of them is overwritten. */
     json_value kind = json_member(message, "type");
     json_value ice_servers = json_member(message, "iceServers");
+    json_value most_bytes = json_member(json_member(message, "limits"), "maxMessageBytes");
     json_value client = json_member(message, "clientId");
     json_value viewer = json_member(message, "viewerId");
     json_value code = json_member(message, "code");
@@ -166,6 +224,7 @@ cctv_event cctv_receive(cctv_camera *camera, char *text, size_t length)
     }
     if (strcmp(type, "welcome") == 0) {
         cctv_event welcome = event(CCTV_WELCOME, CCTV_NOBODY, NULL);
+        camera->most_bytes = json_count(most_bytes);
         welcome.ice = choose_ice_server(ice_servers);
         return welcome;
     }
@@ -188,9 +247,16 @@ cctv_event cctv_receive(cctv_camera *camera, char *text, size_t length)
 
 /* --- what is sent --- */
 
+/* Writes no more than the server takes, and a 0. */
+static json_writer writer_for(const cctv_camera *camera, char *buffer, size_t size)
+{
+    bool is_limited = camera->most_bytes > 0 && camera->most_bytes < size;
+    return (json_writer){buffer, is_limited ? (size_t)camera->most_bytes + 1 : size, 0, false};
+}
+
 size_t cctv_write_join(const cctv_camera *camera, char *buffer, size_t size)
 {
-    json_writer writer = {buffer, size, 0, false};
+    json_writer writer = writer_for(camera, buffer, size);
     int most = camera->config.most_viewers;
     char digits[] = {(char)('0' + most / 10), (char)('0' + most % 10), '\0'};
 
@@ -210,12 +276,13 @@ size_t cctv_write_join(const cctv_camera *camera, char *buffer, size_t size)
 
 static json_writer begin_to(const cctv_camera *camera, int viewer, const char *type, char *buffer, size_t size)
 {
-    json_writer writer = {buffer, size, 0, !is_there(camera, viewer)};
+    json_writer writer = writer_for(camera, buffer, size);
 
+    writer.overflows = !is_there(camera, viewer);
     json_put(&writer, "{\"type\":");
     json_put_text(&writer, type);
     json_put(&writer, ",\"target\":");
-    json_put_text(&writer, writer.overflows ? NULL : camera->viewers[viewer]);
+    json_put_text(&writer, writer.overflows ? NULL : camera->viewers[viewer].id);
     return writer;
 }
 
@@ -264,7 +331,7 @@ size_t cctv_write_bye(cctv_camera *camera, int viewer, const char *reason, char 
     json_put_text(&writer, reason);
     json_put(&writer, "}");
     if (is_there(camera, viewer)) {
-        camera->viewers[viewer][0] = '\0';
+        camera->viewers[viewer].id[0] = '\0';
     }
     return json_end(&writer);
 }

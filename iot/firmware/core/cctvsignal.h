@@ -18,6 +18,14 @@ extern "C" {
 #ifndef CCTV_MOST_VIEWERS
 #define CCTV_MOST_VIEWERS 4
 #endif
+/* More than any real peer sends, and never less than browsers do; a chip may have less memory than that. */
+#ifndef CCTV_MOST_SDP_BYTES
+#define CCTV_MOST_SDP_BYTES 32768
+#endif
+#define CCTV_MOST_SECTIONS 32       /* m= lines of an SDP */
+#define CCTV_MOST_CANDIDATES 256    /* in an SDP, and as many again one by one */
+#define CCTV_MOST_EARLY_CANDIDATES 32 /* one by one, before there is an SDP of the viewer */
+#define CCTV_MOST_CANDIDATE_BYTES 2048
 #define CCTV_ID_BYTES 65        /* of the longest client id there may be, with its 0 */
 #define CCTV_NOBODY (-1)
 #define CCTV_STAY_AWAY UINT32_MAX
@@ -31,9 +39,16 @@ typedef struct {
 } cctv_config;
 
 typedef struct {
+    char id[CCTV_ID_BYTES];     /* "": this place is free */
+    bool is_described;          /* its SDP has come */
+    uint16_t candidates;        /* that came one by one */
+} cctv_viewer;
+
+typedef struct {
     cctv_config config;
     uint32_t attempts;          /* to come back, since a connection held */
-    char viewers[CCTV_MOST_VIEWERS + 1][CCTV_ID_BYTES]; /* "": free; the last one is who was refused */
+    uint32_t most_bytes;        /* of a message, by the server's welcome; 0: it names no limit */
+    cctv_viewer viewers[CCTV_MOST_VIEWERS + 1]; /* the last one is who was refused */
 } cctv_camera;
 
 typedef enum {
@@ -44,6 +59,8 @@ typedef enum {
     CCTV_OFFER,                 /* `viewer` makes an offer, the SDP `text`: send it an answer */
     CCTV_ANSWER,                /* to an offer: the SDP `text` */
     CCTV_CANDIDATE,             /* of `viewer`: the line `text`, or NULL for the end of its candidates */
+    CCTV_TOO_LARGE,             /* `viewer` sent an SDP over the limits above: forget it, and send it a
+                                   `cctv_write_bye` with `text` as the reason */
     CCTV_GONE,                  /* `viewer` watches no more, and `text` says why: forget it */
     CCTV_FULL,                  /* nobody else can watch: send `viewer` a `cctv_write_bye` */
     CCTV_REFUSED,               /* the server does not do what was asked: `code` and the sentence `text` */
@@ -71,8 +88,8 @@ void cctv_init(cctv_camera *camera, const cctv_config *config);
  * a later version, means nothing. */
 cctv_event cctv_receive(cctv_camera *camera, char *text, size_t length);
 
-/* These write a message into `buffer` and return its length: 0 if it does not fit, or if there is no such
- * viewer. */
+/* These write a message into `buffer` and return its length: 0 if it does not fit, if the server would refuse it
+ * as too long, or if there is no such viewer. End the session by `cctv_write_bye` if it was an offer or answer. */
 size_t cctv_write_join(const cctv_camera *camera, char *buffer, size_t size);
 size_t cctv_write_offer(const cctv_camera *camera, int viewer, const char *sdp, char *buffer, size_t size);
 size_t cctv_write_answer(const cctv_camera *camera, int viewer, const char *sdp, char *buffer, size_t size);

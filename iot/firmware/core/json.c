@@ -1,6 +1,5 @@
 #include "json.h"
 
-#include <stdint.h>
 #include <string.h>
 
 enum { MOST_LEVELS = 32 };
@@ -289,6 +288,20 @@ char *json_text(json_value value)
     }
     *to = '\0';
     return value.begin;
+}
+
+uint32_t json_count(json_value value)
+{
+    uint32_t count = 0;
+
+    for (const char *at = value.begin; at < value.end; at++) {
+        if (*at < '0' || *at > '9') {
+            return 0;
+        }
+        uint32_t digit = (uint32_t)(*at - '0');
+        count = count > (UINT32_MAX - digit) / 10 ? UINT32_MAX : count * 10 + digit;
+    }
+    return count;
 }
 
 /* --- writing --- */

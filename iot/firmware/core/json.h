@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* A value in a text: from its first character to behind its last. `begin` is NULL where there is none. */
 typedef struct {
@@ -24,6 +25,9 @@ json_value json_next(json_value array, json_value previous);
 /* A string as UTF-8 with a 0 at its end, NULL if it is none. This overwrites it in its text, so look for
  * everything else in the objects around it before. Characters U+0000 and unpaired surrogates become U+FFFD. */
 char *json_text(json_value value);
+
+/* A whole number from 0; 0 for anything else, UINT32_MAX for a larger one. */
+uint32_t json_count(json_value value);
 
 /* Writes into `buffer`; nothing is written behind `size` bytes, and `overflows` says when that was needed. */
 typedef struct {

@@ -54,6 +54,12 @@ static int send_all(int connection, const void *bytes, size_t length)
     return 0;
 }
 
+static void print_line(const char *what, int viewer, const char *text)
+{
+    printf("%s %d %s\n", what, viewer, text == NULL ? "-" : text);
+    fflush(stdout);
+}
+
 /* One frame; clients have to mask theirs (RFC 6455, section 5.3). */
 static int send_frame(int connection, int opcode, const char *payload, size_t length)
 {
@@ -80,6 +86,16 @@ static int send_frame(int connection, int opcode, const char *payload, size_t le
 static int say(int connection, size_t length)
 {
     return length == 0 ? -1 : send_frame(connection, TEXT, message, length);
+}
+
+/* What cannot be said to a viewer ends its session, and nothing else. */
+static int say_sdp(int connection, int viewer, size_t length)
+{
+    if (length == 0) {
+        print_line("too long for", viewer, NULL);
+        length = cctv_write_bye(&camera, viewer, "limitExceeded", message, sizeof message);
+    }
+    return say(connection, length);
 }
 
 static int open_connection(const char *host, const char *port)
@@ -128,12 +144,6 @@ static int shake_hands(int connection, const char *host, const char *port)
     return -1;
 }
 
-static void print_line(const char *what, int viewer, const char *text)
-{
-    printf("%s %d %s\n", what, viewer, text == NULL ? "-" : text);
-    fflush(stdout);
-}
-
 /* So that whoever reads it can tell whether it came byte for byte. */
 static void print_sdp(const char *what, int viewer, const char *text)
 {
@@ -161,14 +171,15 @@ static int act(int connection, char *text, size_t length)
         return 0;
     case CCTV_VIEWER:
         print_line("viewer", viewer, NULL);
-        if (say(connection, cctv_write_offer(&camera, viewer, sdp, message, sizeof message)) != 0) {
+        if (say_sdp(connection, viewer, cctv_write_offer(&camera, viewer, sdp, message, sizeof message)) != 0) {
             return -1;
         }
-        return say(connection, cctv_write_candidate(&camera, viewer, "candidate:1 1 udp 2130706431 192.0.2.1 9 typ host",
-                                                    message, sizeof message));
+        length = cctv_write_candidate(&camera, viewer, "candidate:1 1 udp 2130706431 192.0.2.1 9 typ host", message,
+                                      sizeof message);
+        return length == 0 ? 0 : say(connection, length);
     case CCTV_OFFER:
         print_sdp("offer", viewer, event.text);
-        return say(connection, cctv_write_answer(&camera, viewer, sdp, message, sizeof message));
+        return say_sdp(connection, viewer, cctv_write_answer(&camera, viewer, sdp, message, sizeof message));
     case CCTV_ANSWER:
         print_sdp("answer", viewer, event.text);
         return 0;
@@ -178,6 +189,9 @@ static int act(int connection, char *text, size_t length)
     case CCTV_GONE:
         print_line("gone", viewer, event.text);
         return 0;
+    case CCTV_TOO_LARGE:
+        print_line("too large", viewer, event.text);
+        return say(connection, cctv_write_bye(&camera, viewer, event.text, message, sizeof message));
     case CCTV_FULL:
         print_line("full", viewer, NULL);
         return say(connection, cctv_write_bye(&camera, viewer, "all places are taken", message, sizeof message));

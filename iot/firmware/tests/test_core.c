@@ -19,6 +19,7 @@ static int failures;
 
 static cctv_camera camera;
 static char buffer[4096];
+static char sent[200000];
 
 static void begin(int most_viewers)
 {
@@ -116,6 +117,133 @@ static void several_viewers_have_a_place_each(void)
     CHECK(gone.type == CCTV_GONE && gone.viewer == 0);
     CHECK(receive("{\"type\":\"viewerRequest\",\"viewerId\":\"V3\"}").viewer == 0);
     CHECK(receive("{\"type\":\"clientDisconnected\",\"clientId\":\"V1\"}").type == CCTV_NOTHING);
+}
+
+/* A message of V with an SDP of so many lines and, at last, so many bytes: in `sent`. */
+static const char *sdp_of(const char *type, const char *line, int lines, size_t bytes)
+{
+    char *at = sent + sprintf(sent, "{\"type\":\"%s\",\"sender\":\"V\",\"sdp\":{\"sdp\":\"v=0\\r\\n", type);
+    size_t written = strlen("v=0\r\n");
+
+    for (int count = 0; count < lines; count++) {
+        at += sprintf(at, "%s\\r\\n", line);
+        written += strlen(line) + 2;
+    }
+    for (; written < bytes; written++) {
+        *at++ = 'x';
+    }
+    strcpy(at, "\"}}");
+    return sent;
+}
+
+static void a_description_over_the_limits_ends_that_session(void)
+{
+    const char *const types[] = {"offer", "answer"};
+    struct {
+        const char *line;
+        int lines;
+        size_t bytes;
+        bool is_too_large;
+    } cases[] = {
+        {"m=video 9 UDP/TLS/RTP/SAVPF 96", CCTV_MOST_SECTIONS, 0, false},
+        {"m=video 9 UDP/TLS/RTP/SAVPF 96", CCTV_MOST_SECTIONS + 1, 0, true},
+        {"m=a", 1000, 0, true},
+        {"a=candidate:1 1 udp 1 10.0.0.1 9 typ host", CCTV_MOST_CANDIDATES, 0, false},
+        {"a=candidate:1 1 udp 1 10.0.0.1 9 typ host", CCTV_MOST_CANDIDATES + 1, 0, true},
+        {"a=x m=a=candidate:", 1000, 0, false},
+        {"a=x\\rm=\\nm=", CCTV_MOST_SECTIONS / 2, 0, false},
+        {"a=x\\rm=\\nm=", CCTV_MOST_SECTIONS / 2 + 1, 0, true},
+        {"", 0, CCTV_MOST_SDP_BYTES, false},
+        {"", 0, CCTV_MOST_SDP_BYTES + 1, true},
+    };
+
+    for (size_t type = 0; type < sizeof types / sizeof *types; type++) {
+        cctv_event_type right = type == 0 ? CCTV_OFFER : CCTV_ANSWER;
+        for (size_t at = 0; at < sizeof cases / sizeof *cases; at++) {
+            begin(2);
+            receive("{\"type\":\"viewerRequest\",\"viewerId\":\"other\"}");
+            receive("{\"type\":\"viewerRequest\",\"viewerId\":\"V\"}");
+            cctv_event event = receive(sdp_of(types[type], cases[at].line, cases[at].lines, cases[at].bytes));
+            if (event.type != (cases[at].is_too_large ? CCTV_TOO_LARGE : right) || event.viewer != 1) {
+                printf("%s %zu is taken for %d of %d\n", types[type], at, event.type, event.viewer);
+                failures++;
+            }
+            if (event.type == CCTV_TOO_LARGE) {
+                CHECK(cctv_write_bye(&camera, event.viewer, event.text, buffer, sizeof buffer) > 0);
+                CHECK(SAME(buffer, "{\"type\":\"bye\",\"target\":\"V\",\"reason\":\"limitExceeded\"}"));
+                CHECK(receive("{\"type\":\"bye\",\"sender\":\"V\"}").type == CCTV_NOTHING);
+                CHECK(receive("{\"type\":\"bye\",\"sender\":\"other\"}").type == CCTV_GONE);
+            }
+        }
+    }
+    /* Who has no place is told so by a bye, too. */
+    begin(1);
+    receive("{\"type\":\"viewerRequest\",\"viewerId\":\"other\"}");
+    CHECK(receive(sdp_of("offer", "m=a", 1000, 0)).type == CCTV_FULL);
+}
+
+static int candidates_taken(int most)
+{
+    int taken = 0;
+    for (int count = 0; count < most; count++) {
+        taken += receive("{\"type\":\"iceCandidate\",\"sender\":\"V\",\"candidate\":{\"candidate\":\"c\"}}").type ==
+                 CCTV_CANDIDATE;
+    }
+    return taken;
+}
+
+static void a_viewer_has_no_more_candidates_than_a_real_one(void)
+{
+    begin(1);
+    receive("{\"type\":\"viewerRequest\",\"viewerId\":\"V\"}");
+    CHECK(candidates_taken(1000) == CCTV_MOST_EARLY_CANDIDATES);
+    CHECK(receive("{\"type\":\"iceCandidate\",\"sender\":\"V\",\"candidate\":null}").type == CCTV_CANDIDATE);
+    receive(sdp_of("answer", "a=x", 1, 0));
+    CHECK(candidates_taken(1000) == CCTV_MOST_CANDIDATES - CCTV_MOST_EARLY_CANDIDATES);
+    receive(sdp_of("answer", "a=x", 1, 0));
+    CHECK(candidates_taken(1) == 0);
+    /* A new session begins anew. */
+    receive("{\"type\":\"viewerRequest\",\"viewerId\":\"V\"}");
+    CHECK(candidates_taken(1000) == CCTV_MOST_EARLY_CANDIDATES);
+    receive(sdp_of("offer", "a=x", 1, 0));
+    CHECK(candidates_taken(1000) == CCTV_MOST_CANDIDATES);
+    char *at = sent + sprintf(sent, "{\"type\":\"iceCandidate\",\"sender\":\"V\",\"candidate\":{\"candidate\":\"");
+    memset(at, 'c', CCTV_MOST_CANDIDATE_BYTES + 1);
+    strcpy(at + CCTV_MOST_CANDIDATE_BYTES + 1, "\"}}");
+    receive("{\"type\":\"viewerRequest\",\"viewerId\":\"V\"}");
+    CHECK(receive(sent).type == CCTV_NOTHING);
+    strcpy(at + CCTV_MOST_CANDIDATE_BYTES, "\"}}");
+    CHECK(receive(sent).type == CCTV_CANDIDATE);
+}
+
+static void no_message_is_longer_than_the_server_takes(void)
+{
+    char welcome[100];
+
+    begin(1);
+    receive("{\"type\":\"viewerRequest\",\"viewerId\":\"V\"}");
+    size_t length = cctv_write_answer(&camera, 0, "v=0\r\n", buffer, sizeof buffer);
+    CHECK(length > 0);
+    for (size_t most = length - 1; most <= length + 1; most++) {
+        sprintf(welcome, "{\"type\":\"welcome\",\"limits\":{\"maxMessageBytes\":%zu}}", most);
+        CHECK(receive(welcome).type == CCTV_WELCOME);
+        size_t right = most < length ? 0 : length;
+        CHECK(cctv_write_answer(&camera, 0, "v=0\r\n", buffer, sizeof buffer) == right);
+        CHECK(cctv_write_answer(&camera, 0, "v=0\r\n", buffer, length) == 0);
+    }
+    /* What is not a number of bytes limits nothing, and neither does a welcome without it. */
+    const char *const limits[] = {
+        "{\"maxMessageBytes\":4294967296}", "{\"maxMessageBytes\":99999999999999999999}", "{\"maxMessageBytes\":-1}",
+        "{\"maxMessageBytes\":\"9\"}", "{\"maxMessageBytes\":null}", "{}", "[]", "7"};
+    for (size_t at = 0; at < sizeof limits / sizeof *limits; at++) {
+        sprintf(welcome, "{\"type\":\"welcome\",\"limits\":%s}", limits[at]);
+        CHECK(receive(welcome).type == CCTV_WELCOME);
+        CHECK(cctv_write_answer(&camera, 0, "v=0\r\n", buffer, sizeof buffer) == length);
+    }
+    receive("{\"type\":\"welcome\",\"limits\":{\"maxMessageBytes\":9}}");
+    CHECK(cctv_write_join(&camera, buffer, sizeof buffer) == 0);
+    receive("{\"type\":\"welcome\"}");
+    CHECK(cctv_write_join(&camera, buffer, sizeof buffer) > 0);
 }
 
 static void strangers_mean_nothing(void)
@@ -232,6 +360,7 @@ static void damaged_messages_do_no_harm(void)
         "{\"type\":\"answer\",\"sender\":\"V\",\"sdp\":{\"type\":\"answer\",\"sdp\":\"v=0\\r\\n\\ud83d\\ude00\"}}",
         "{\"type\":\"iceCandidate\",\"sender\":\"V\",\"candidate\":{\"candidate\":\"c\",\"a\":[1,-2.5e3,true]}}",
         "{\"type\":\"viewerRequest\",\"viewerId\":\"V\",\"requestId\":\"1\"}",
+        "{\"type\":\"welcome\",\"limits\":{\"maxMessageBytes\":65536}}",
     };
     const char bytes[] = {'\0', '"', '\\', '{', '}', '[', ']', ',', ':', 'u', '0', 'n', ' ', '\xff'};
     char text[256];
@@ -257,6 +386,9 @@ int main(void)
     takes_the_first_ice_server_with_a_credential();
     a_session_from_request_to_bye();
     several_viewers_have_a_place_each();
+    a_description_over_the_limits_ends_that_session();
+    a_viewer_has_no_more_candidates_than_a_real_one();
+    no_message_is_longer_than_the_server_takes();
     strangers_mean_nothing();
     a_refusal_says_why();
     what_is_no_message_means_nothing();

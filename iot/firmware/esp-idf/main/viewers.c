@@ -51,7 +51,12 @@ static int on_peer_message(esp_peer_msg_t *message, void *context)
     viewer_t *viewer = context;
     esp_peer_signaling_msg_t passed = {(esp_peer_signaling_msg_type_t)message->type, message->data, message->size};
 
-    return cctv_signaling_impl()->send_msg(viewer->signaling, &passed);
+    int result = cctv_signaling_impl()->send_msg(viewer->signaling, &passed);
+    if (result != ESP_PEER_ERR_NONE && passed.type == ESP_PEER_SIGNALING_MSG_SDP) {
+        /* Longer than the server takes, or it is not connected: nothing comes of this session. */
+        viewer->failed = viewer->active;
+    }
+    return result;
 }
 
 static int end_session(viewer_t *viewer)

@@ -175,6 +175,10 @@ static void act(const cctv_event *event)
             pass(place, ESP_PEER_SIGNALING_MSG_CANDIDATE, event->text);
         }
         break;
+    case CCTV_TOO_LARGE:
+        ESP_LOGW(TAG, "viewer %d sent a description that is too large", viewer);
+        say(BYE, viewer, event->text);
+        /* fallthrough */
     case CCTV_GONE:
         if (place != NULL) {
             pass(place, ESP_PEER_SIGNALING_MSG_BYE, event->text);
