@@ -349,3 +349,28 @@ def test_what_cannot_be_done_with_cameras_is_said_in_one_line(tmp_path: Path) ->
     ):
         assert hint in error_of("cameras", *arguments, environment=none)
     assert not absent.exists()
+
+
+@deadline(60)
+async def test_cameras_with_tokens_made_without_a_subject_have_limits_and_revocations_of_their_own(
+    tmp_path: Path,
+) -> None:
+    revoked = tmp_path / "revoked"
+    texts = [printed("token", "--role=camera", "--room=hall", environment=BY_SECRET) for _ in range(30)]
+    options = (f"--auth-secret=new:{NEW_SECRET}", f"--auth-revoked={revoked}", "--limit-joins=0.001/2")
+    with server(*options) as running:
+        cameras = [
+            await join_as(running.websocket_url, text, "hall", f"cam-{number}")
+            for number, text in enumerate(texts)
+        ]
+        # One of them alone is limited.
+        for answer in ("joined", "rateLimited"):
+            said = await cameras[0].ask(joining("hall", "cam-0"))
+            while said["type"] not in ("joined", "error"):
+                said = await cameras[0].next()
+            assert said.get("code", said["type"]) == answer
+        revoked.write_text(f"sub {claims_of(texts[1])['sub']}\n")
+        assert await cameras[1].closed == 4401
+        for camera in (cameras[0], *cameras[2:]):
+            assert not camera.closed.called
+            await camera.leave()
