@@ -17,6 +17,7 @@ from .rate_limited_log import RateLimitedLog
 from .timers import Clock
 
 CLOSE_BUSY: Final = 1013
+BAD_REQUEST: Final = 400
 FORBIDDEN: Final = 403
 UNAVAILABLE: Final = 503
 ORIGIN_REFUSED: Final = "pages of this origin may not connect: see --allow-origin"
@@ -32,6 +33,14 @@ class Turned(Exception):
         self.status = status
         self.retry_after = retry_after
         """In seconds; None: the same request will never do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What a request says of whoever asks to come in, decided once: both ways in go on with this alone."""
+
+    address: str
+    token: str | None
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,8 @@ class Entrance:
         self._proxies = proxies
         self._origins = origins
         self._authenticate = authenticate
+        self._arrivals: dict[object, Arrival] = {}
+        """By connection: those that may become WebSockets and are not known yet."""
         self._refused = refused
         self.warnings = warnings or RateLimitedLog(clock)
 
@@ -79,8 +90,15 @@ class Entrance:
             self._gate.leave(connection)
             raise self._turned(peer, UNAVAILABLE, str(error), error.retry_after) from None
 
-    def check(self, connection: object, peer: str, secure: bool, headers: Mapping[str, str]) -> None:
-        """Whether a connection may become a WebSocket; raises `Turned`.
+    def check(
+        self,
+        connection: object,
+        peer: str,
+        secure: bool,
+        headers: Mapping[str, str],
+        query: Mapping[str, Sequence[str]],
+    ) -> None:
+        """Whether a connection may become a WebSocket; raises `Turned`. `identify` goes on from here.
 
         `peer` is the address at its other end, `secure` whether it is TLS; the names of `headers` are in
         lower case.
@@ -93,6 +111,12 @@ class Entrance:
                 self._gate.comes_from(connection, address)
             except TooMany as error:
                 raise self._turned(address, UNAVAILABLE, str(error), error.retry_after) from None
+        token = bearer(headers.get("authorization")) or next(iter(query.get("token", ())), None)
+        self._arrivals[connection] = Arrival(address, token)
+
+    def refuse_headers(self, peer: str) -> Turned:
+        """The refusal of an upgrade with characters in its headers that parsers read differently."""
+        return self._turned(peer, BAD_REQUEST, "control characters in a header")
 
     def admits_origin(
         self, origin: str | None, peer: str, secure: bool, headers: Mapping[str, str]
@@ -102,16 +126,13 @@ class Entrance:
             secure = secure or headers.get("x-forwarded-proto", "").strip().lower() == "https"
         return self._origins.admits(origin, headers.get("host"), secure)
 
-    def identify(
-        self,
-        peer: str,
-        headers: Mapping[str, str],
-        query: Mapping[str, Sequence[str]],
-        done: Callable[[Visitor], None],
-    ) -> None:
-        """Find out who this is, and call `done` with it: at once, unless somebody else has to be asked."""
-        address = self._proxies.client(peer, headers.get("x-forwarded-for"))
-        token = bearer(headers.get("authorization")) or next(iter(query.get("token", ())), None)
+    def identify(self, connection: object, done: Callable[[Visitor], None]) -> None:
+        """Find out who a connection is that was checked, and call `done` with it.
+
+        At once, unless somebody else has to be asked.
+        """
+        arrival = self._arrivals.pop(connection)
+        address, token = arrival.address, arrival.token
         if self._authenticate is None or not token:
             done(Visitor(address, ANYONE if self._authenticate is None else NOBODY))
         else:
@@ -123,6 +144,7 @@ class Entrance:
 
     def leave(self, connection: object) -> None:
         """The connection is over. A second call does nothing."""
+        self._arrivals.pop(connection, None)
         self._gate.leave(connection)
 
     def _visitor(self, address: str, outcome: Outcome) -> Visitor:

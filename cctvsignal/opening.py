@@ -67,14 +67,16 @@ class Opening:
             return
         entrance = self._factory.site.entrance
         try:
-            entrance.check(self.transport, self._host, is_secure(self.transport), upgrade.headers)
+            entrance.check(
+                self.transport, self._host, is_secure(self.transport), upgrade.headers, upgrade.params
+            )
         except Turned as error:
             channel = self._go_on_as_http()
             channel.refusal = error
             channel.dataReceived(data)
             return
         self._early = data[upgrade.end :]
-        entrance.identify(self._host, upgrade.headers, upgrade.params, partial(self._open, upgrade.key))
+        entrance.identify(self.transport, partial(self._open, upgrade.key))
         if self._early is not None:
             # The client has done its part in time.
             self._factory.site.deadlines.start(self.transport)

@@ -114,7 +114,7 @@ def _peer(request: Request) -> str:
 
 def headers_of(request: Request) -> dict[str, str]:
     """The headers that decide who may connect; one that is there twice has both values (RFC 9110, 5.3)."""
-    names = (b"host", b"origin", b"x-forwarded-for", b"x-forwarded-proto")
+    names = (b"host", b"origin", b"authorization", b"x-forwarded-for", b"x-forwarded-proto")
     raw = {name: request.requestHeaders.getRawHeaders(name) for name in names}
     return {name.decode(): b",".join(values).decode("latin-1") for name, values in raw.items() if values}
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, cast
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qs, unquote_to_bytes
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorTime, ITransport
@@ -34,6 +34,8 @@ LEAVING_SECONDS: Final = 2.0
 """How long a connection that was refused may take to go."""
 MAX_LEAVING: Final = 32
 """So many at a time, who have no place any more, are told why by TLS."""
+_ODD_CHARACTER: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+"""Control characters: some parsers take some of them for the end of a line."""
 _ABSOLUTE_FORM: Final = re.compile(rb"https?://([^/?#]*)([^#]*)", re.IGNORECASE)
 MAX_BODY_BYTES: Final = 4096
 """Nothing is uploaded to this server."""
@@ -89,11 +91,14 @@ class Root:
         channel = cast(Channel, request.channel)
         transport = cast(ITransport, channel.transport)
         headers = headers_of(request)
+        query = parse_qs(request.uri.partition(b"?")[2].decode("latin-1"))
         refusal, channel.refusal = channel.refusal, None
         try:
             if refusal is not None:
                 raise refusal
-            self._entrance.check(transport, host_of(transport), is_secure(transport), headers)
+            if any(map(_ODD_CHARACTER.search, _header_texts(request))):
+                raise self._entrance.refuse_headers(host_of(transport))
+            self._entrance.check(transport, host_of(transport), is_secure(transport), headers, query)
         except Turned as error:
             request.setHeader(b"Server", self._server)
             request.setHeader(b"Connection", b"close")
@@ -123,6 +128,12 @@ class Root:
 
     def putChild(self, path: bytes, child: IResource) -> None:
         raise AssertionError("a leaf has no children")
+
+
+def _header_texts(request: Request) -> Iterator[bytes]:
+    for name, values in request.requestHeaders.getAllRawHeaders():
+        yield name
+        yield from values
 
 
 def _answer(status: bytes, header: bytes) -> bytes:

@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 
 from .addresses import key_of
 from .answers import error as error_answer
-from .entrance import Entrance, Visitor, host_of
+from .entrance import Entrance, Visitor
 from .frames import PING, TEXT, take_plain, text_frame
 from .heartbeat import Heartbeat
 from .hub import Hub
@@ -93,9 +93,9 @@ class SignalingProtocol(WebSocketServerProtocol):
 
     async def onConnect(self, request: ConnectionRequest) -> None:  # type: ignore[override]
         """The opening handshake is sound; there is no subprotocol to choose."""
-        peer = host_of(cast(ITransport, self.transport))
         visiting: defer.Deferred[Visitor] = defer.Deferred()
-        self.factory.entrance.identify(peer, request.headers, request.params, visiting.callback)
+        # Not by this request's headers: Autobahn has read them again, and in another way.
+        self.factory.entrance.identify(self.transport, visiting.callback)
         self._visitor = await visiting
         if self._is_lost:
             raise ConnectionDeny(ConnectionDeny.BAD_REQUEST, "gone before it was known who this is")

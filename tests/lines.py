@@ -36,7 +36,7 @@ def request(*more: str, path: str = "/", without: str = "none") -> bytes:
 
 
 class House:
-    """A server with these options. `checked` and `identified` are what its entrance was asked."""
+    """A server with these options. `checked` is what its entrance was asked, `identified` whom it found."""
 
     def __init__(self, *arguments: str) -> None:
         # Without pages, which would be sent by the real reactor.
@@ -45,8 +45,8 @@ class House:
         parts = assembled(self.clock, web, "--ping-interval=0", *arguments)
         self.port, self.websocket = parts.port, parts.websocket
         self.entrance = parts.websocket.entrance
-        self.checked: list[tuple[str, bool, dict[str, str | None]]] = []
-        self.identified: list[tuple[str, Mapping[str, str], Mapping[str, Sequence[str]]]] = []
+        self.checked: list[tuple[str, bool, dict[str, str | None], Sequence[str]]] = []
+        self.identified: list[Visitor] = []
         self._check, self._identify = self.entrance.check, self.entrance.identify
         self.entrance.check = self._remember_check  # type: ignore[method-assign]
         self.entrance.identify = self._remember_identify  # type: ignore[method-assign]
@@ -56,21 +56,24 @@ class House:
         return Line(factory or self.port, peer, self.clock)
 
     def _remember_check(
-        self, connection: object, peer: str, secure: bool, headers: Mapping[str, str]
-    ) -> None:
-        names = ("host", "origin", "x-forwarded-for", "x-forwarded-proto")
-        self.checked.append((peer, secure, {name: headers.get(name) for name in names}))
-        self._check(connection, peer, secure, headers)
-
-    def _remember_identify(
         self,
+        connection: object,
         peer: str,
+        secure: bool,
         headers: Mapping[str, str],
         query: Mapping[str, Sequence[str]],
-        done: Callable[[Visitor], None],
     ) -> None:
-        self.identified.append((peer, headers, query))
-        self._identify(peer, headers, query, done)
+        names = ("host", "origin", "authorization", "x-forwarded-for", "x-forwarded-proto")
+        tokens = query.get("token", ())[:1]
+        self.checked.append((peer, secure, {name: headers.get(name) for name in names}, tokens))
+        self._check(connection, peer, secure, headers, query)
+
+    def _remember_identify(self, connection: object, done: Callable[[Visitor], None]) -> None:
+        def remember(visitor: Visitor) -> None:
+            self.identified.append(visitor)
+            done(visitor)
+
+        self._identify(connection, remember)
 
 
 class Line(StringTransport):

@@ -194,6 +194,13 @@ def test_the_host_of_a_whole_url_counts_and_not_the_header(shared_server: Server
         assert head_of_answer(shared_server, data).split(b" ")[1] == status
 
 
+@pytest.mark.parametrize("odd", [b"\x85", b"\x0b", b"\x0c", b"\x1c", b"\x1d", b"\x1e"])
+def test_an_upgrade_with_a_header_within_a_header_is_refused(shared_server: Server, odd: bytes) -> None:
+    forged = b"Zzz: a" + odd + b"X-Forwarded-For: 6.6.6.6\r\n"
+    data = b"GET /ws HTTP/1.1\r\nHost: a\r\n" + forged + UPGRADE + b"\r\n"
+    assert head_of_answer(shared_server, data).startswith(b"HTTP/1.1 400 ")
+
+
 @pytest.mark.parametrize(
     ("target", "status"),
     [

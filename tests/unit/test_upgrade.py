@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import pytest
 from hypothesis import event, given, settings
@@ -192,7 +193,7 @@ def houses() -> tuple[House, House]:
     return House(*options), House(*options, "--allow-origin=*")
 
 
-def outcome(server: House, line: Line, data: bytes) -> tuple[object, ...]:
+def outcome(server: House, line: Line, data: bytes) -> tuple[Any, ...]:
     """What a connection is answered, and what the entrance was asked for it."""
     server.checked.clear()
     server.identified.clear()
@@ -294,3 +295,28 @@ def name_of(line: str) -> str:
 @given(near_requests() | st.binary(max_size=60))
 def test_whatever_it_is_both_ways_answer_the_same(data: bytes) -> None:
     event("plain" if agree(data) else "not plain")
+
+
+# --- who it is, whatever else the headers say
+
+
+ENDS_OF_LINES = [chr(number) for number in (0x00, 0x0B, 0x0C, 0x1C, 0x1D, 0x1E, 0x7F, *range(0x80, 0xA0))]
+"""What some parsers take for the end of a line, and what else is not text."""
+
+
+@pytest.mark.parametrize("odd", ENDS_OF_LINES, ids=lambda odd: f"U+{ord(odd):04X}")
+@pytest.mark.parametrize("name", ["X-Forwarded-For: 6.6.6.6", "Authorization: Bearer x", "Origin: null"])
+def test_a_header_within_a_header_is_refused(odd: str, name: str) -> None:
+    data = request("X-Forwarded-For: 1.2.3.4", f"Zzz: a{odd}{name}")
+    for server in houses():
+        answer, *_, checked, identified = outcome(server, server.connect(), data)
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert (checked, identified) == ([], [])
+
+
+@given(st.text(st.characters(max_codepoint=0xFF, blacklist_characters="\r\n"), max_size=40))
+def test_no_other_header_changes_who_somebody_is(value: str) -> None:
+    data = request("X-Forwarded-For: 1.2.3.4", f"Zzz: {value}")
+    for server in houses():
+        *_, identified = outcome(server, server.connect(), data)
+        assert [visitor.address for visitor in identified] in ([], ["1.2.3.4"])
