@@ -19,6 +19,7 @@ from .timers import Clock
 CLOSE_BUSY: Final = 1013
 BAD_REQUEST: Final = 400
 FORBIDDEN: Final = 403
+TOO_MANY_REQUESTS: Final = 429
 UNAVAILABLE: Final = 503
 ORIGIN_REFUSED: Final = "pages of this origin may not connect: see --allow-origin"
 
@@ -89,6 +90,16 @@ class Entrance:
             # Its place is for others, however long it takes to go.
             self._gate.leave(connection)
             raise self._turned(peer, UNAVAILABLE, str(error), error.retry_after) from None
+
+    def request(self, peer: str, forwarded_for: str | None) -> None:
+        """There is a request for a page; raises `Turned`."""
+        address = self._proxies.client(peer, forwarded_for)
+        # One of a proxy itself is a check of how the server does.
+        if not self._proxies.trusts(address):
+            try:
+                self._gate.request(address)
+            except TooMany as error:
+                raise self._turned(address, TOO_MANY_REQUESTS, str(error), error.retry_after) from None
 
     def check(
         self,

@@ -30,7 +30,7 @@ class Gate:
         self._open: dict[object, str | None] = {}
         """By the transport: whose it is, as far as that is known and counted."""
         self._of: Counter[str] = Counter()
-        self._connects = Buckets()
+        self._connects, self._requests = Buckets(), Buckets()
 
     def enter(self, connection: object) -> None:
         """There is one more connection; raises `TooMany`."""
@@ -49,6 +49,13 @@ class Gate:
             raise TooMany(f"connections from {key} come too fast", wait)
         self._of[key] += 1
         self._open[connection] = key
+
+    def request(self, address: str) -> None:
+        """There is an HTTP request from here; raises `TooMany`."""
+        key = key_of(address)
+        wait = self._requests.take(key, self._limits.requests, self._clock.seconds())
+        if wait:
+            raise TooMany(f"requests from {key} come too fast", wait)
 
     def leave(self, connection: object) -> None:
         """A connection is over. A second call does nothing."""

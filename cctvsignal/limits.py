@@ -51,6 +51,8 @@ class Limits:
     """Messages `join`, `leave` and `auth` of one identity at one address."""
     connects: Rate = UNLIMITED
     """New connections of one address."""
+    requests: Rate = UNLIMITED
+    """HTTP requests of one address, but for those that become WebSockets."""
     tokens: Rate = UNLIMITED
     """Wrong tokens of one address."""
     connections_per_address: int = 0

@@ -119,6 +119,7 @@ class Options(usage.Options):
             message_bytes=self["limit-bytes"],
             joins=self["limit-joins"],
             connects=self["limit-connects"],
+            requests=self["limit-requests"],
             tokens=self["limit-tokens"],
             connections_per_address=self["max-connections-per-address"],
             connections=self["max-connections"],

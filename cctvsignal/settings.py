@@ -308,6 +308,7 @@ SETTINGS: Final = (
     Setting("limit-candidates", "200/2000", _rate, "ICE candidates of one connection."),
     Setting("limit-bytes", "524288/4194304", _rate, "Bytes of messages of one connection."),
     Setting("limit-joins", "10/200", _rate, "Joining and leaving rooms, of one identity at one address."),
+    Setting("limit-requests", "200/4000", _rate, "Requests for pages from one address (IPv6: one /64)."),
     Setting("limit-connects", "50/500", _rate, "New connections from one address (IPv6: one /64)."),
     Setting(
         "limit-tokens",

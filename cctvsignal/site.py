@@ -80,6 +80,12 @@ class Root:
         request.setHeader(b"Server", self._server)
         for name, value in SECURITY_HEADERS.items():
             request.setHeader(name, value)
+        try:
+            peer = host_of(cast(ITransport, request.transport))
+            self._entrance.request(peer, headers_of(request).get("x-forwarded-for"))
+        except Turned as error:
+            cast(Channel, request.channel).persistent = False
+            return self._refuse(request, error)
         if request.path in API_PATHS and self._let_origin_read(request):
             return b""
         if request.method not in METHODS:
@@ -96,17 +102,21 @@ class Root:
         try:
             if refusal is not None:
                 raise refusal
+            self._entrance.check(transport, host_of(transport), is_secure(transport), headers, query)
             if any(map(_ODD_CHARACTER.search, _header_texts(request))):
                 raise self._entrance.refuse_headers(host_of(transport))
-            self._entrance.check(transport, host_of(transport), is_secure(transport), headers, query)
         except Turned as error:
             request.setHeader(b"Server", self._server)
-            request.setHeader(b"Connection", b"close")
-            if error.retry_after is not None:
-                request.setHeader(b"Retry-After", b"%d" % math.ceil(error.retry_after))
-            name = http.RESPONSES[error.status].decode()
-            return plain_text(request, error.status, f"{name}: {error}")
+            return self._refuse(request, error)
         return cast("bytes | int", self._websocket.render(request))
+
+    @staticmethod
+    def _refuse(request: Request, error: Turned) -> bytes:
+        request.setHeader(b"Connection", b"close")
+        if error.retry_after is not None:
+            request.setHeader(b"Retry-After", b"%d" % math.ceil(error.retry_after))
+        name = http.RESPONSES.get(error.status, b"Too Many Requests").decode()
+        return plain_text(request, error.status, f"{name}: {error}")
 
     def _let_origin_read(self, request: Request) -> bool:
         """Say whether the page that asks may read the answer; true if that was all that it asked."""
@@ -215,6 +225,9 @@ class Channel(http.HTTPChannel):
         self._refuse(b"431 Request Header Fields Too Large")
 
     def requestDone(self, request: Request) -> None:
+        if self.clearLineBuffer():
+            # One request in a turn of the reactor. Who does not wait for answers may ask again.
+            self.persistent = False
         super().requestDone(request)
         self.factory.deadlines.start(self.transport)
 

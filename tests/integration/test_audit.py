@@ -317,6 +317,9 @@ async def test_no_secret_and_no_line_of_somebody_elses_gets_into_a_log(
     for text in (signed(claims(role=HOSTILE * 100)), signed(claims(), {"kid": HOSTILE * 100})):
         await refused(url, text)
     headers = {"X-Forwarded-For": f"192.0.2.1, {'9' * 5000}\x1b[2JFORGED", "User-Agent": "\x1b[2JFORGED"}
+    with pytest.raises(ConnectionError):  # Control characters.
+        await come(url, headers)
+    headers = {"X-Forwarded-For": f"192.0.2.1, {'9' * 5000}FORGED", "User-Agent": "FORGED"}
     client = await come(url, {**headers, **bearer(token(sub=HOSTILE[:60]))})
     await client.next()
     await client.leave()

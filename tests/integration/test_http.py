@@ -6,6 +6,7 @@ import http.client
 import json
 import re
 import socket
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -346,3 +347,51 @@ def test_another_web_directory_is_served(tmp_path: Path) -> None:
         assert request(running, "/")[1] == b"<html>mine</html>"
         assert request(running, "/.secret")[0].status == 404
         assert request(running, "/client/index.js")[0].status == 200
+
+
+# --- how much one address may ask for
+
+
+def test_of_requests_that_do_not_wait_for_answers_one_is_answered(shared_server: Server) -> None:
+    one = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
+    assert raw_exchange(shared_server, one * 100).count(b"HTTP/1.1 200 ") == 1
+    with socket.create_connection(("127.0.0.1", shared_server.port), timeout=10) as connection:
+        for _ in range(3):
+            # Those that wait have the connection for as long as they want.
+            connection.sendall(one)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_an_address_that_asks_for_too_much_is_told_so_and_closed() -> None:
+    with server("--limit-requests=0.01/3") as running:
+        for _ in range(3):
+            assert request(running, "/camera.html")[0].status == 200
+        data = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+        answer = raw_exchange(running, data)
+        assert answer.startswith(b"HTTP/1.1 429 Too Many Requests\r\n")
+        assert re.search(rb"\r\nRetry-After: \d+\r\n", answer)
+        # Clients that are connected, or come, are not concerned.
+        upgrade = b"GET /ws HTTP/1.1\r\nHost: a\r\n" + UPGRADE + b"\r\n"
+        assert head_of_answer(running, upgrade).startswith(b"HTTP/1.1 101 ")
+
+
+def test_answers_that_nobody_reads_end_and_take_no_memory() -> None:
+    ask = b"GET /client/index.js HTTP/1.1\r\nHost: a\r\nRange: bytes=0-" + b",0-" * 2000 + b"\r\n\r\n"
+    with server("--handshake-timeout=2", "--max-connections-per-address=0") as running:
+        status = Path(f"/proc/{running.process.pid}/status")
+
+        def memory() -> int:
+            found = re.search(r"VmRSS:\s+(\d+) kB", status.read_text()) if status.exists() else None
+            return int(found[1]) if found else 0
+
+        with ExitStack() as stack:
+            connections = [
+                stack.enter_context(socket.create_connection(("127.0.0.1", running.port), timeout=20))
+                for _ in range(200)
+            ]
+            before = memory()
+            for connection in connections:
+                connection.sendall(ask)
+            assert all(map(ends, connections))
+            assert memory() - before < 30_000
+    assert "Traceback" not in running.output
