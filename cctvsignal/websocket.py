@@ -138,7 +138,7 @@ class SignalingProtocol(WebSocketServerProtocol):
         if (
             client is not None
             and self.state == self.STATE_OPEN
-            and self._may_go_on(client, None, int(longest))
+            and self._may_go_on(client, None, self.message_data_total_length)
         ):
             text = f"A message has at most {longest} bytes: this one was not read."
             self.send(encode(error_answer(None, "invalidMessage", text)))

@@ -167,6 +167,18 @@ async def test_bytes_are_limited_too() -> None:
         await client.leave()
 
 
+@deadline()
+async def test_bytes_that_are_thrown_away_count() -> None:
+    with server("--limit-bytes=10000/200000") as running:
+        client = await connect(running.websocket_url)
+        error = await client.ask(b"x" * 180_000)
+        assert (error["code"], "was not read" in error["message"]) == ("invalidMessage", True)
+        error = await client.ask({"type": "ping", "padding": "x" * 40_000})
+        assert (error["code"], error["ref"]) == ("rateLimited", "ping")
+        await client.silent()
+        await client.leave()
+
+
 @pytest.mark.parametrize(("opcode", "reason"), [(PING, b"too many pings"), (PONG, b"too many pongs")])
 @deadline()
 async def test_a_flood_of_control_frames_closes_with_1008(opcode: int, reason: bytes) -> None:
