@@ -25,6 +25,8 @@ from tests.tokens import (
     NEW_SECRET,
     SECRET,
     admitted,
+    bearer,
+    come,
     join_as,
     joining,
     private_pem,
@@ -194,6 +196,22 @@ async def test_a_token_of_few_words_is_for_eight_hours_and_all_cameras() -> None
     with server(f"--auth-secret=new:{NEW_SECRET} old:{SECRET}") as running:
         client = await join_as(running.websocket_url, text, "hall", "porch-1")
         await client.leave()
+
+
+@deadline(40)
+async def test_a_token_that_many_share_is_limited_at_each_address_by_itself() -> None:
+    shared = printed("token", "--role=camera", "--room=hall", environment=BY_SECRET)
+    options = (f"--auth-secret=new:{NEW_SECRET}", "--limit-joins=0.001/2", "--trusted-proxy=127.0.0.1")
+    with server(*options) as running:
+        answers: list[str] = []
+        for address in ("192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.2", "192.0.2.1", "2001:db8::1"):
+            headers = {**bearer(shared), "X-Forwarded-For": address}
+            client = await come(running.websocket_url, headers)
+            assert (await client.next())["type"] == "welcome"
+            answer = await client.ask(joining("hall", f"porch-{len(answers)}"))
+            answers.append(answer.get("code", answer["type"]))
+            await client.leave()
+    assert answers == [*["joined"] * 4, "rateLimited", "joined"]
 
 
 @pytest.mark.parametrize(("ttl", "seconds"), [("1s", 1), ("2m", 120), ("3h", 10800), ("1d", 86400)])
