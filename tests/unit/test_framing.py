@@ -7,6 +7,7 @@ what is expected, word for word, of some of them.
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Final
 
@@ -27,9 +28,12 @@ from tests.unit.wire import (
     TEXT,
     UNLIMITED,
     UPGRADE,
+    Connection,
     Echo,
     Outcome,
     PlainEcho,
+    Recording,
+    Server,
     answer,
     both,
     byte_by_byte,
@@ -266,6 +270,31 @@ def test_a_text_over_the_limit_is_refused_and_what_comes_after_it_is_read(stream
         ("text", b"before"),
         ("text", b"after"),
     ]
+
+
+@pytest.mark.parametrize("kind", [PlainEcho, Echo])
+@pytest.mark.parametrize(
+    "stream",
+    [frame(b"x" * 16 * 65536), part(b"x" * 65536, TEXT) + part(b"x" * 65536) * 14 + last(b"x" * 65536)],
+    ids=["one frame", "fragments"],
+)
+def test_a_text_over_the_limit_takes_no_memory(kind: type[Recording], stream: bytes) -> None:
+    server = Server(kind, DEFAULT)
+    connection = Connection(server)
+    connection.receive(UPGRADE)
+    segments = [stream[start : start + 16384] for start in range(0, len(stream), 16384)]
+    tracemalloc.start()
+    try:
+        for segment in segments:
+            connection.receive(segment)
+        kept, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert connection.finish().received.endswith(TOO_LONG)
+    server.close()
+    # A message may be as long as the limit before it is known that it goes on, and be joined once.
+    assert kept < 65536
+    assert most < 4 * 65536
 
 
 def test_a_second_text_over_the_limit_ends_in_1009() -> None:
