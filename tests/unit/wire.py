@@ -250,6 +250,8 @@ class Connection:
         protocol = server.factory.buildProtocol(self.socket.getPeer())
         assert isinstance(protocol, Recording)
         self.protocol: Recording = protocol
+        # What the site does before it hands a connection over.
+        server.factory.entrance.check(self.socket, "192.0.2.1", False, {}, {})
         protocol.makeConnection(self.socket)
 
     def receive(self, segment: bytes) -> None:
