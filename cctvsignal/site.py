@@ -74,8 +74,10 @@ class Root:
             request.uri = rest if rest.startswith(b"/") else b"/" + rest
             request.path = request.uri.partition(b"?")[0]
             request.postpath = [unquote_to_bytes(name) for name in request.path[1:].split(b"/")]
-        is_upgrade = request.method == b"GET" and request.getHeader(b"Upgrade") is not None
-        if is_upgrade and request.path in WEBSOCKET_PATHS:
+        # Of other protocols, such as h2c, nothing is known: they are ignored (RFC 9110, section 7.8).
+        wanted = b",".join(request.requestHeaders.getRawHeaders(b"Upgrade", ()))
+        is_upgrade = b"websocket" in wanted.lower()
+        if is_upgrade and request.method == b"GET" and request.path in WEBSOCKET_PATHS:
             return self._upgrade(request)
         request.setHeader(b"Server", self._server)
         for name, value in SECURITY_HEADERS.items():

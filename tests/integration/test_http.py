@@ -260,6 +260,16 @@ def test_no_ranges_are_served(shared_server: Server) -> None:
         assert len(body) == int(response.getheader("Content-Length") or 0)
 
 
+@pytest.mark.parametrize(("path", "status"), [("/", 200), ("/health", 200), ("/ws", 426)])
+def test_an_upgrade_to_another_protocol_is_ignored(shared_server: Server, path: str, status: int) -> None:
+    # As Java's HttpClient asks by default, and curl with --http2.
+    h2c = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQ"}
+    response, body = request(shared_server, path, headers=h2c)
+    plain, same = request(shared_server, path)
+    assert response.status == plain.status == status
+    assert path == "/health" or body == same
+
+
 def test_an_upgrade_of_another_path_is_refused(shared_server: Server) -> None:
     response, _ = request(
         shared_server, "/elsewhere", headers={"Upgrade": "websocket", "Connection": "Upgrade"}
