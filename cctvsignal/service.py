@@ -5,7 +5,10 @@ from __future__ import annotations
 import gc
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
+from socket import SO_ACCEPTCONN, SOL_SOCKET
 from typing import Any, Final
 
 from twisted.application.service import MultiService, Service
@@ -98,8 +101,21 @@ class Listener(Service):
             text = "cannot listen on {endpoint}: {problem}; mend it and restart the server"
             self.log.error(text, endpoint=self._description, problem=problems[0])
 
+    def _accept(self, port: Any, accept: Callable[[], None]) -> None:
+        if port.socket.getsockopt(SOL_SOCKET, SO_ACCEPTCONN):
+            accept()
+        elif self.port is not None:
+            # Twisted would try again in each turn, and log that it failed, as long as the process runs.
+            lost, self.port = self.port, None
+            lost.stopListening()
+            text = "nothing listens on {endpoint} any more: the system closed it; restart the server"
+            self.log.error(text, endpoint=self._description)
+
     def _opened(self, port: IListeningPort) -> None:
         self.port = port
+        if _says_that_it_listens(port):
+            watched: Any = port
+            watched.doRead = partial(self._accept, port, watched.doRead)
         scheme = "https" if self._is_secure else "http"
         self.log.info("cctvsignal {version} is ready: {url}", version=__version__, url=_url(scheme, port))
 
@@ -220,6 +236,14 @@ def _use_monotonic_time(reactor: Any) -> None:
     # reactor that runs already is a host program's, and has timers that were set by its own clock.
     if not reactor.running:
         reactor.seconds = time.monotonic
+
+
+def _says_that_it_listens(port: Any) -> bool:
+    try:
+        return bool(port.socket.getsockopt(SOL_SOCKET, SO_ACCEPTCONN))
+    except (AttributeError, OSError):
+        # Not every system knows the option, and a port may be anything that listens.
+        return False
 
 
 def _reason(error: Exception) -> str:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from socket import SHUT_RDWR
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred, fail
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
-from twisted.logger import capturedLogs, formatEvent
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from cctvsignal.service import CannotStart, Listener
+from tests.live import deadline, turn
 
 TAKEN = CannotListenError("", 8080, OSError(98, "Address already in use"))
 
@@ -61,3 +65,23 @@ def test_an_endpoint_that_is_still_opening_is_given_up_when_the_server_stops() -
     opening.startService()
     assert said(opening.stopService) == []
     assert cancelled == [listening]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, a listening socket cannot be shut down")
+@deadline()
+async def test_a_port_that_the_system_closes_says_so_once_and_one_that_is_stopped_does_not() -> None:
+    kept, lost = (Listener(reactor, "tcp:0:interface=127.0.0.1", Factory()) for _ in range(2))
+    with capturedLogs() as events:
+        for each in (kept, lost):
+            each.startService()
+        port: Any = lost.port
+        # As when somebody ends sockets from outside, by `ss --kill`.
+        port.socket.shutdown(SHUT_RDWR)
+        while port.connected:
+            await turn()
+        await maybeDeferred(kept.stopService)
+        await maybeDeferred(lost.stopService)
+    loud = (LogLevel.warn, LogLevel.error, LogLevel.critical)
+    [line] = [formatEvent(event) for event in events if event["log_level"] in loud]
+    assert line.startswith("nothing listens on tcp:0:interface=127.0.0.1 any more: ")
+    assert "restart" in line
