@@ -397,7 +397,9 @@ def test_a_picture_that_stands_still_is_no_signal(open_page: OpenPage) -> None:
     source = open_page("/camera.html")
     source.evaluate(STILL_CAMERA, room)
     viewer = open_page(f"/?room={room}")
-    watched(viewer, "still")
+    # It is live when it is connected; without any picture, the tile would rightly say so.
+    video = watched(viewer, "still").element_handle()
+    viewer.wait_for_function("video => video.videoWidth > 0", arg=video)
     source.evaluate("clearInterval(window.drawing)")
     expect(tile(viewer, "still")).to_have_attribute("data-state", "noSignal", timeout=15_000)
     expect(tile_status(viewer, "still")).to_contain_text("No signal")
