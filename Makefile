@@ -1,6 +1,6 @@
 # make run    start the server on port 8080 with the web app
 # make demo   the same with two simulated ESP32-CAMs to watch
-# make test   everything that is tested, in under 15 minutes
+# make test   everything that is tested, in about 25 minutes
 # make help   the rest
 
 SHELL := /bin/sh
@@ -24,7 +24,7 @@ run: $(VENV)/run.stamp ## start the server on port 8080 (PORT=... for another) w
 demo: $(VENV)/demo.stamp ## the same, with two simulated ESP32-CAMs and their bridge
 	@$(BIN)/python examples/demo.py $(PORT)
 
-test: check unit integration browser javascript ## everything that is tested, in under 15 minutes
+test: check unit integration browser javascript ## everything that is tested, in about 25 minutes
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report
 	@echo "All tests passed."
