@@ -21,6 +21,8 @@ BAD_REQUEST: Final = 400
 FORBIDDEN: Final = 403
 TOO_MANY_REQUESTS: Final = 429
 UNAVAILABLE: Final = 503
+OVER_TLS: Final = frozenset({"https", "wss"})
+"""What X-Forwarded-Proto says of TLS. Traefik says wss of WebSockets."""
 ORIGIN_REFUSED: Final = "pages of this origin may not connect: see --allow-origin"
 
 log = Logger()
@@ -134,7 +136,7 @@ class Entrance:
     ) -> bool:
         """Whether a page of this origin may connect; the rest as for `check`."""
         if self._proxies.trusts(peer):
-            secure = secure or headers.get("x-forwarded-proto", "").strip().lower() == "https"
+            secure = secure or headers.get("x-forwarded-proto", "").strip().lower() in OVER_TLS
         return self._origins.admits(origin, headers.get("host"), secure)
 
     def identify(self, connection: object, done: Callable[[Visitor], None]) -> None:

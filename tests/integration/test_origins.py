@@ -141,6 +141,14 @@ def test_an_origin_that_is_said_twice_is_refused(listing: Server) -> None:
         assert upgrade(listing, *origins) == 403
 
 
+@pytest.mark.parametrize(("proto", "status"), [("https", 403), ("wss", 403), ("http", 426), ("ws", 426)])
+def test_pages_without_tls_are_refused_where_a_trusted_proxy_has_it(proto: str, status: int) -> None:
+    for options, expected in ((("--trusted-proxy=127.0.0.1",), status), ((), 426)):
+        with server(*options) as running:
+            path = f"/ws?origin={quote(running.url, safe='')}"
+            assert request(running, path, headers={"X-Forwarded-Proto": proto})[0].status == expected
+
+
 @pytest.mark.parametrize("host", ["a b", "evil.example/", "user@cameras.example", "cameras.example:99999"])
 def test_a_host_that_is_none_makes_no_page_its_own(shared_server: Server, host: str) -> None:
     assert upgrade(shared_server, f"http://{host}", host=host) == 403
